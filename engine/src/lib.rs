@@ -1,0 +1,29 @@
+//! The engine: graph, plan, journal, execution and events.
+//!
+//! It knows no cloud, no Kubernetes and no terminal. Data lives in the [`Graph`], behaviour in the [`Registry`] (by kind), so
+//! that a journal alone is enough to tear a deployment down. See `docs/architecture.md` for the rules it keeps.
+
+mod address;
+mod entry;
+mod event;
+mod execute;
+mod graph;
+mod inventory;
+mod journal;
+mod plan;
+mod resource;
+mod schedule;
+mod state;
+mod timing;
+
+pub use address::{Address, InvalidAddress};
+pub use entry::{Change, Entry, Operation};
+pub use event::{Blocker, Event, Record, Sink, Sinks};
+pub use execute::{Outcome, Policy, Stop, StopHandle, execute};
+pub use graph::{Graph, GraphError, Need, Node, output};
+pub use inventory::{Held, Illegal, Inventory, State};
+pub use journal::{Journal, JournalError};
+pub use plan::{Action, FieldChange, Plan, PlanError, Step, plan};
+pub use resource::{Class, Context, Failure, Gone, Observation, Registry, Remains, Resource};
+pub use state::{Deployment, DeploymentLock, StateError, StateFolder};
+pub use timing::{Link, Timing, timing};

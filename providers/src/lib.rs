@@ -1,0 +1,9 @@
+//! The outside world, one client each: calls, error mapping, retry, wait, labels; no policy and no engine.
+
+pub mod docker;
+pub mod kind;
+pub mod kubeconfig;
+pub mod kubernetes;
+pub mod program;
+pub mod retry;
+pub mod wait;
