@@ -1,0 +1,77 @@
+//! The shape of the workspace: which crate may need which, and that all follow the same lints.
+
+use std::collections::BTreeMap;
+
+use tidy::tree;
+
+/// The crates of the house, each with those it may stand on. Whatever is not listed here has no place yet.
+fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
+    let lowest: [&str; 3] = ["providers", "datasets", "engine"];
+    let middle = ["cluster", "images", "workloads"];
+    let mut allowed: BTreeMap<_, _> = lowest.into_iter().map(|name| (name, vec![])).collect();
+    allowed.insert("cluster", vec!["engine", "providers"]);
+    allowed.insert("images", vec!["engine", "providers"]);
+    allowed.insert("workloads", vec!["engine", "providers", "datasets"]);
+    allowed.insert("scenarios", [&lowest[..], &middle].concat());
+    allowed.insert("infra", [&lowest[..], &middle, &["scenarios"]].concat());
+    allowed
+}
+
+#[test]
+fn every_crate_needs_only_crates_below_it() {
+    let allowed = allowed();
+    let crates = tree::crates();
+    let apps: Vec<&str> =
+        crates.iter().filter(|each| each.folder.starts_with("apps/")).map(|each| &*each.name).collect();
+    let mut wrong = Vec::new();
+    for each in &crates {
+        let may_need: Vec<&str> = if each.folder.starts_with("apps/") {
+            [&apps[..], &["datasets"]].concat()
+        } else if each.folder.starts_with("dev/") {
+            Vec::new()
+        } else if let Some(names) = allowed.get(each.name.as_str()) {
+            names.clone()
+        } else {
+            wrong.push(format!("{} has no place in the house: give it one in {}", each.name, file!()));
+            continue;
+        };
+        let up = each.needs.iter().filter(|need| !may_need.contains(&need.as_str()));
+        wrong.extend(up.map(|need| format!("{} needs {need}, which is not below it", each.name)));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_crate_lies_in_the_folder_of_its_name() {
+    let crates = tree::crates();
+    let wrong = crates.iter().filter(|each| each.folder.rsplit('/').next() != Some(&each.name));
+    let wrong: Vec<String> = wrong.map(|each| format!("{} lies in {}", each.name, each.folder)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_crate_inherits_the_lints_of_the_workspace() {
+    let crates = tree::crates();
+    let manifest = |folder: &str| tree::text(&format!("{folder}/Cargo.toml")).expect("a manifest is text");
+    let wrong = crates.iter().filter(|each| !manifest(&each.folder).contains("[lints]\nworkspace = true\n"));
+    let wrong: Vec<&str> = wrong.map(|each| each.folder.as_str()).collect();
+    assert!(wrong.is_empty(), "without `[lints] workspace = true`: {wrong:?}");
+}
+
+#[test]
+fn versions_of_dependencies_stand_in_the_one_list_of_the_workspace() {
+    let mut wrong = Vec::new();
+    for each in tree::crates() {
+        let path = format!("{}/Cargo.toml", each.folder);
+        let manifest = tree::text(&path).expect("a manifest is text");
+        let sections = manifest
+            .split("\n[")
+            .filter(|section| section.split(']').next().is_some_and(|heading| heading.ends_with("dependencies")));
+        for line in sections.flat_map(|section| section.lines().skip(1)) {
+            if line.contains('=') && !line.starts_with('#') && !line.contains("workspace = true") {
+                wrong.push(format!("{path}: {line}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
