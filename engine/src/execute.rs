@@ -1,0 +1,400 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+
+use crate::graph::resolve;
+use crate::schedule::{Part, Schedule, Task, Wait};
+use crate::{
+    Action, Address, Change, Class, Context, Event, Failure, Gone, Held, Journal, JournalError, Node, Operation, Plan, Registry, Remains,
+    Resource, Sinks, State, Step,
+};
+
+/// What to do when a step fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// Start nothing new, give up waits, let the rest of what runs finish: for apply.
+    StopAtFailure,
+    /// Go on with everything that does not depend on it: for destroy, so that as little as possible is left.
+    GoOn,
+}
+
+/// How far the person wants a run to stop. Each request goes one level further.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stop {
+    /// Not at all.
+    #[default]
+    Run,
+    /// Start nothing new, give up waits, let what changes the world finish and be recorded.
+    Drain,
+    /// Abandon everything; what was under way is `maybe there` in the journal.
+    Abandon,
+}
+
+/// The person's hand on a run.
+#[derive(Clone)]
+pub struct StopHandle(watch::Sender<Stop>);
+
+impl Default for StopHandle {
+    fn default() -> Self {
+        Self(watch::Sender::new(Stop::Run))
+    }
+}
+
+impl StopHandle {
+    /// Goes one level further and says which that is.
+    pub fn press(&self) -> Stop {
+        self.0.send_modify(|stop| {
+            *stop = match stop {
+                Stop::Run => Stop::Drain,
+                Stop::Drain | Stop::Abandon => Stop::Abandon,
+            };
+        });
+        *self.0.borrow()
+    }
+}
+
+/// What came of a run.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// The steps that failed, in the order in which they did.
+    pub failures: Vec<(Address, Failure)>,
+    /// The steps that were not tried.
+    pub not_tried: Vec<Address>,
+    /// Whether the person stopped it.
+    pub interrupted: bool,
+    /// Everything that was deleted, looked up and found gone.
+    pub gone: Vec<Gone>,
+    /// How many steps changed something.
+    pub changed: usize,
+}
+
+impl Outcome {
+    /// Whether everything that was planned is done.
+    pub fn is_success(&self) -> bool {
+        self.failures.is_empty() && self.not_tried.is_empty() && !self.interrupted
+    }
+}
+
+/// Carries a plan out.
+///
+/// # Guarantees
+///
+/// - No operation is called before its intent is on disk, and nothing that depends on it starts before its result is.
+/// - Everything that is independent runs at once, within each kind's bound.
+/// - A journal that cannot be written stops the run: nothing new is started, what runs is awaited, and the error is returned.
+pub async fn execute(
+    deployment: &str,
+    plan: &Plan,
+    journal: &mut Journal,
+    registry: &Registry,
+    sinks: &Sinks,
+    stop: &StopHandle,
+    policy: Policy,
+) -> Result<Outcome, JournalError> {
+    let (milestones, announced) = mpsc::unbounded_channel();
+    let run = Run {
+        deployment,
+        plan: plan.steps.iter().map(|step| (&step.node.address, step)).collect(),
+        journal,
+        registry,
+        sinks,
+        policy,
+        milestones,
+        schedule: Schedule::new(plan),
+        outputs: BTreeMap::new(),
+        running: JoinSet::new(),
+        jobs: HashMap::new(),
+        pending: Vec::new(),
+        outcome: Outcome::default(),
+        draining: false,
+    };
+    run.drive(announced, stop.0.subscribe()).await
+}
+
+/// One operation under way.
+struct Job {
+    task: Task,
+    operation: Operation,
+    /// For the deletion half of a replacement that only became known with the inputs: what to create afterwards.
+    then: Option<Node>,
+    lasting: bool,
+    began: Instant,
+    abort: AbortHandle,
+}
+
+/// What an operation returns: outputs of a create or update, or what a delete found gone.
+type Finished = Result<(Value, Vec<Gone>), Failure>;
+
+/// An operation whose intent is about to be written.
+struct Intent {
+    task: Task,
+    operation: Operation,
+    node: Node,
+    then: Option<Node>,
+}
+
+struct Run<'a> {
+    deployment: &'a str,
+    plan: HashMap<&'a Address, &'a Step>,
+    journal: &'a mut Journal,
+    registry: &'a Registry,
+    sinks: &'a Sinks,
+    policy: Policy,
+    milestones: mpsc::UnboundedSender<(Address, String)>,
+    schedule: Schedule,
+    outputs: BTreeMap<Address, Value>,
+    running: JoinSet<Finished>,
+    jobs: HashMap<Id, Job>,
+    pending: Vec<(Address, Change)>,
+    outcome: Outcome,
+    draining: bool,
+}
+
+impl Run<'_> {
+    async fn drive(
+        mut self,
+        mut announced: mpsc::UnboundedReceiver<(Address, String)>,
+        mut stop: watch::Receiver<Stop>,
+    ) -> Result<Outcome, JournalError> {
+        self.note_new_needs();
+        let mut after: Vec<Event> = Vec::new();
+        let mut next: Vec<Intent> = Vec::new();
+        loop {
+            if let Err(error) = self.record(std::mem::take(&mut after), std::mem::take(&mut next)) {
+                while self.running.join_next().await.is_some() {}
+                return Err(error);
+            }
+            if self.running.is_empty() {
+                break;
+            }
+            tokio::select! {
+                Some(finished) = self.running.join_next_with_id() => {
+                    self.finish(finished, &mut after, &mut next);
+                    while let Some(finished) = self.running.try_join_next_with_id() {
+                        self.finish(finished, &mut after, &mut next);
+                    }
+                }
+                Some((address, milestone)) = announced.recv() => self.schedule.fulfil(&Wait::Milestone(address, milestone)),
+                Ok(()) = stop.changed() => {
+                    self.outcome.interrupted = true;
+                    self.drain();
+                    if *stop.borrow_and_update() == Stop::Abandon {
+                        self.running.shutdown().await;
+                        break;
+                    }
+                }
+            }
+        }
+        self.give_up_the_rest();
+        Ok(self.outcome)
+    }
+
+    /// Writes what is pending together with the intents of everything that may start, then tells and starts.
+    fn record(&mut self, after: Vec<Event>, mut intents: Vec<Intent>) -> Result<(), JournalError> {
+        let mut events = after;
+        while !self.draining {
+            let admitted = self.admit();
+            if admitted.is_empty() {
+                break;
+            }
+            for task in admitted {
+                match self.intend(&task) {
+                    Some(intent) => intents.push(intent),
+                    None => events.push(self.pass_over(&task)),
+                }
+            }
+        }
+        for intent in &intents {
+            let node = (intent.operation != Operation::Delete).then(|| Box::new(intent.node.clone()));
+            self.pending.push((intent.node.address.clone(), Change::Began { operation: intent.operation, node }));
+        }
+        self.journal.append(std::mem::take(&mut self.pending))?;
+        for event in events {
+            self.sinks.emit(event);
+        }
+        for intent in intents {
+            self.start(intent);
+        }
+        Ok(())
+    }
+
+    /// Held nodes that stay as they are but whose place in the graph has changed are written down anew.
+    fn note_new_needs(&mut self) {
+        for step in self.plan.values().filter(|step| step.action == Action::Keep) {
+            let Some(held) = self.journal.inventory().get(&step.node.address) else { continue };
+            let node = Node { inputs: held.node.inputs.clone(), ..step.node.clone() };
+            if held.state == State::Present && node != held.node {
+                self.pending.push((node.address.clone(), Change::Found { node: Box::new(node) }));
+            }
+        }
+    }
+
+    /// The free tasks that the bounds of their kinds let start now.
+    fn admit(&mut self) -> Vec<Task> {
+        let mut in_use: HashMap<String, usize> = HashMap::new();
+        for job in self.jobs.values() {
+            *in_use.entry(job.task.0.kind().to_owned()).or_default() += 1;
+        }
+        let registry = self.registry;
+        self.schedule.take_ready(|(address, _)| {
+            let bound = registry.get(address).map_or(1, |resource| resource.parallelism());
+            let used = in_use.entry(address.kind().to_owned()).or_default();
+            *used += 1;
+            *used <= bound
+        })
+    }
+
+    /// What to call for a task; nothing where its inputs turn out to be what is held already.
+    fn intend(&mut self, task: &Task) -> Option<Intent> {
+        let (address, part) = task;
+        let step = self.plan[address];
+        let held = self.journal.inventory().get(address);
+        if *part == Part::Delete {
+            let node = held.map_or_else(|| step.node.clone(), |held| held.node.clone());
+            return Some(Intent { task: task.clone(), operation: Operation::Delete, node, then: None });
+        }
+        let (inputs, _) = resolve(&step.node.inputs, &|address| {
+            self.outputs.get(address).or_else(|| self.journal.inventory().get(address).map(|held| &held.outputs))
+        });
+        let node = Node { inputs, ..step.node.clone() };
+        let intent = |operation, node, then| Some(Intent { task: task.clone(), operation, node, then });
+        match (&step.action, held) {
+            (Action::Update { drift, .. }, Some(held)) if held.state == State::Present => {
+                if drift.is_none() && held.node.inputs == node.inputs {
+                    return None;
+                }
+                let resource = self.registry.get(address)?;
+                match resource.forces_replacement(&held.node.inputs, &node.inputs) {
+                    Some(_) => intent(Operation::Delete, held.node.clone(), Some(node)),
+                    None => intent(Operation::Update, node, None),
+                }
+            }
+            _ => intent(Operation::Create, node, None),
+        }
+    }
+
+    /// Ends a task that has nothing to do.
+    fn pass_over(&mut self, task: &Task) -> Event {
+        if let Some(held) = self.journal.inventory().get(&task.0) {
+            self.outputs.insert(task.0.clone(), held.outputs.clone());
+        }
+        self.schedule.fulfil(&Wait::Done(task.clone()));
+        Event::StepEnded { address: task.0.clone(), operation: Operation::Update, seconds: 0.0, unchanged: true }
+    }
+
+    fn start(&mut self, intent: Intent) {
+        let Intent { task, operation, node, then } = intent;
+        let address = node.address.clone();
+        self.sinks.emit(Event::StepBegan { address: address.clone(), title: node.title.clone(), operation });
+        let context = Context::new(self.deployment, &address, self.sinks, &self.milestones);
+        let resource = self.registry.get(&address).cloned();
+        let old = self.plan.get(&address).and_then(|step| step.held.clone());
+        let lasting = node.lasting;
+        let abort = self.running.spawn(call(resource, context, operation, node, old));
+        self.jobs.insert(abort.id(), Job { task, operation, then, lasting, began: Instant::now(), abort });
+    }
+
+    fn finish(&mut self, finished: Result<(Id, Finished), JoinError>, events: &mut Vec<Event>, next: &mut Vec<Intent>) {
+        let (id, result) = match finished {
+            Ok((id, result)) => (id, result),
+            Err(error) if error.is_cancelled() => {
+                (error.id(), Err(Failure::from("stopped before it was done").nothing_remains().class(Class::Interrupted)))
+            }
+            Err(error) => (error.id(), Err(Failure::from(error))),
+        };
+        let Some(job) = self.jobs.remove(&id) else { return };
+        let address = job.task.0.clone();
+        let seconds = job.began.elapsed().as_secs_f64();
+        match result {
+            Ok((outputs, gone)) => {
+                self.pending.push((address.clone(), Change::Ended { operation: job.operation, outputs: outputs.clone() }));
+                events.push(Event::StepEnded { address: address.clone(), operation: job.operation, seconds, unchanged: false });
+                self.outcome.gone.extend(gone);
+                self.outcome.changed += 1;
+                match job.then {
+                    Some(node) if !self.draining => next.push(Intent { task: job.task, operation: Operation::Create, node, then: None }),
+                    Some(_) => self.outcome.not_tried.push(address),
+                    None => {
+                        if job.task.1 == Part::Make {
+                            self.outputs.insert(address, outputs);
+                        }
+                        self.schedule.fulfil(&Wait::Done(job.task));
+                    }
+                }
+            }
+            Err(failure) => self.fail(&address, job.operation, seconds, failure, events),
+        }
+    }
+
+    fn fail(&mut self, address: &Address, operation: Operation, seconds: f64, failure: Failure, events: &mut Vec<Event>) {
+        let causes = failure.causes();
+        let error = causes.join(": ");
+        self.pending.push((address.clone(), Change::Failed { operation, remains: failure.remains, error }));
+        if failure.class == Class::Interrupted {
+            self.outcome.not_tried.push(address.clone());
+            return;
+        }
+        events.push(Event::StepFailed {
+            address: address.clone(),
+            operation,
+            seconds,
+            causes,
+            hint: failure.hint.clone(),
+            remains: failure.remains,
+            class: failure.class,
+        });
+        self.outcome.failures.push((address.clone(), failure));
+        if self.policy == Policy::StopAtFailure {
+            self.drain();
+        }
+    }
+
+    /// Starts nothing new and gives up what only waits.
+    fn drain(&mut self) {
+        self.draining = true;
+        for job in self.jobs.values().filter(|job| !job.lasting) {
+            job.abort.abort();
+        }
+    }
+
+    fn give_up_the_rest(&mut self) {
+        let left: Vec<Address> = self.schedule.left().map(|(address, _)| address.clone()).collect();
+        for address in left {
+            if self.outcome.not_tried.contains(&address) {
+                continue;
+            }
+            let title = self.plan[&address].node.title.clone();
+            self.sinks.emit(Event::StepNotTried { address: address.clone(), title });
+            self.outcome.not_tried.push(address);
+        }
+    }
+}
+
+/// Calls the behaviour. A node that leaves nothing in the world is deleted by forgetting it.
+async fn call(resource: Option<Arc<dyn Resource>>, context: Context, operation: Operation, node: Node, old: Option<Held>) -> Finished {
+    if operation == Operation::Delete && !node.lasting {
+        return Ok((Value::Null, Vec::new()));
+    }
+    let Some(resource) = resource else {
+        return Err(Failure::from(format!("handle {}: this program knows no such kind of resource", node.address)));
+    };
+    match operation {
+        Operation::Create => resource.create(&context, &node.inputs).await.map(|outputs| (outputs, Vec::new())),
+        Operation::Update => {
+            let old = old.map_or(Value::Null, |held| held.node.inputs);
+            resource.update(&context, &old, &node.inputs).await.map(|outputs| (outputs, Vec::new()))
+        }
+        Operation::Delete => resource.delete(&context, &node.inputs).await.map(|gone| (Value::Null, gone)),
+    }
+}
+
+impl Failure {
+    /// Whether the failed operation may have left something in the world.
+    pub fn may_have_left_something(&self) -> bool {
+        self.remains != Remains::Nothing
+    }
+}

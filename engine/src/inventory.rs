@@ -1,0 +1,165 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::{Address, Change, Entry, Node, Operation, Remains};
+
+/// What is known of a resource that may exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// A create or update began and nothing more is known, or it failed and may have left something.
+    MaybeThere,
+    /// It is there.
+    Present,
+    /// Its deletion began and nothing more is known.
+    Leaving,
+    /// Its deletion failed.
+    Stuck,
+}
+
+/// A resource that may exist: the node with known inputs, its outputs and its state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Held {
+    /// The node, its references filled.
+    pub node: Node,
+    /// What its last successful create or update returned.
+    pub outputs: Value,
+    /// What is known of it.
+    pub state: State,
+}
+
+/// Everything that may exist in the world because of a deployment: the fold of its journal.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Inventory {
+    held: BTreeMap<Address, Held>,
+    inside: BTreeMap<Address, BTreeSet<Address>>,
+    last_number: u64,
+}
+
+/// An entry that cannot follow what the journal said before.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub enum Illegal {
+    /// The numbers have a gap or a repetition.
+    #[error("entry {found} follows entry {last}")]
+    Number {
+        /// The number before.
+        last: u64,
+        /// The number found.
+        found: u64,
+    },
+    /// The change does not fit the state of its resource.
+    #[error("entry {number}: {change} of {address} does not fit its state ({state})")]
+    Transition {
+        /// The entry's number.
+        number: u64,
+        /// For example `delete ended`.
+        change: String,
+        /// The resource.
+        address: Address,
+        /// Its state before.
+        state: String,
+    },
+}
+
+impl Inventory {
+    /// The held resource at an address.
+    pub fn get(&self, address: &Address) -> Option<&Held> {
+        self.held.get(address)
+    }
+
+    /// All held resources, in the order of their addresses.
+    pub fn iter(&self) -> impl Iterator<Item = &Held> {
+        self.held.values()
+    }
+
+    /// Whether nothing can be left in the world.
+    pub fn is_empty(&self) -> bool {
+        self.held.values().all(|held| !held.node.lasting)
+    }
+
+    /// The number of the last entry; 0 before the first.
+    pub fn last_number(&self) -> u64 {
+        self.last_number
+    }
+
+    /// Folds one more entry in. The one table of legal transitions: it serves writing and replaying.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), Illegal> {
+        if entry.number != self.last_number + 1 {
+            return Err(Illegal::Number { last: self.last_number, found: entry.number });
+        }
+        let before = self.held.get(&entry.address);
+        let Some(after) = next(before, &entry.change) else {
+            return Err(Illegal::Transition {
+                number: entry.number,
+                change: describe(&entry.change),
+                address: entry.address.clone(),
+                state: before.map_or("absent".to_owned(), |held| format!("{:?}", held.state).to_lowercase()),
+            });
+        };
+        self.last_number = entry.number;
+        match after {
+            Some(held) => self.insert(held),
+            None => self.remove(&entry.address),
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, held: Held) {
+        let address = held.node.address.clone();
+        if let Some(container) = &held.node.within {
+            self.inside.entry(container.clone()).or_default().insert(address.clone());
+        }
+        self.held.insert(address, held);
+    }
+
+    /// Removes a resource and, with it, everything that lives within it.
+    fn remove(&mut self, address: &Address) {
+        let removed = self.held.remove(address);
+        if let Some(container) = removed.and_then(|held| held.node.within)
+            && let Some(siblings) = self.inside.get_mut(&container)
+        {
+            siblings.remove(address);
+        }
+        for address in self.inside.remove(address).unwrap_or_default() {
+            self.remove(&address);
+        }
+    }
+}
+
+/// What a resource is after a change: `Some(None)` is absent, `None` says that the change is not legal here.
+#[allow(clippy::option_option)]
+fn next(before: Option<&Held>, change: &Change) -> Option<Option<Held>> {
+    use Operation::{Create, Delete, Update};
+    let state = before.map(|held| held.state);
+    let became = |state: State| before.map(|held| Held { state, ..held.clone() });
+    match (change, state) {
+        (Change::Began { operation: Create, node: Some(node) }, None | Some(State::MaybeThere | State::Present))
+        | (Change::Began { operation: Update, node: Some(node) }, Some(State::MaybeThere | State::Present)) => {
+            Some(Some(Held { node: (**node).clone(), outputs: Value::Null, state: State::MaybeThere }))
+        }
+        (Change::Ended { operation: Create | Update, outputs }, Some(State::MaybeThere)) => {
+            Some(became(State::Present).map(|held| Held { outputs: outputs.clone(), ..held }))
+        }
+        (Change::Failed { operation: Create | Update, remains, .. }, Some(State::MaybeThere)) => match remains {
+            Remains::Nothing => Some(None),
+            Remains::Something | Remains::Unknown => Some(became(State::MaybeThere)),
+        },
+        (Change::Began { operation: Delete, node: None }, Some(_)) => Some(became(State::Leaving)),
+        (Change::Ended { operation: Delete, .. }, Some(State::Leaving)) => Some(None),
+        (Change::Failed { operation: Delete, .. }, Some(State::Leaving)) => Some(became(State::Stuck)),
+        (Change::Found { node }, None | Some(State::Present)) => {
+            let outputs = before.map_or(Value::Null, |held| held.outputs.clone());
+            Some(Some(Held { node: (**node).clone(), outputs, state: State::Present }))
+        }
+        _ => None,
+    }
+}
+
+fn describe(change: &Change) -> String {
+    match change {
+        Change::Began { operation, .. } => format!("{operation} began"),
+        Change::Ended { operation, .. } => format!("{operation} ended"),
+        Change::Failed { operation, .. } => format!("{operation} failed"),
+        Change::Found { .. } => "found".to_owned(),
+    }
+}

@@ -1,0 +1,175 @@
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use crate::{Address, Change, Entry, Illegal, Inventory};
+
+/// The version of the format that this program writes and reads.
+const VERSION: u32 = 1;
+
+/// The journal of a deployment: an append-only file of entries, one JSON object a line, each with a checksum.
+///
+/// # Guarantees
+///
+/// - When [`Journal::append`] returns, the entries are on disk (`fdatasync`), all or none of them counted.
+/// - Only entries that follow from what was written before can be appended.
+/// - After a failed append the journal refuses every further one: what is on disk is then not known.
+///
+/// # Assumptions
+///
+/// The caller holds the deployment's lock, so that nobody else writes.
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    inventory: Inventory,
+    broken: bool,
+}
+
+/// Why a journal cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The file cannot be opened, read or written.
+    #[error("{action} the journal {}", path.display())]
+    File {
+        /// `open`, `read`, `write`.
+        action: &'static str,
+        /// The journal's path.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A line other than a torn last one is damaged.
+    #[error("read the journal {}, line {line}: {problem}", path.display())]
+    Damaged {
+        /// The journal's path.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// It was written by a newer version of this program.
+    #[error("read the journal {}, which a newer version of this program wrote (format {found}, known is {VERSION})", path.display())]
+    Newer {
+        /// The journal's path.
+        path: PathBuf,
+        /// The format found.
+        found: u64,
+    },
+    /// An entry does not follow from those before it.
+    #[error("follow the journal {}", path.display())]
+    Illegal {
+        /// The journal's path.
+        path: PathBuf,
+        /// Which entry, and why.
+        #[source]
+        source: Illegal,
+    },
+    /// An earlier append failed.
+    #[error("write the journal {} after an earlier write to it failed", .0.display())]
+    Broken(PathBuf),
+}
+
+impl Journal {
+    /// Opens a journal for writing, making it where it is missing. A torn last line, as a crash leaves it, is cut off.
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let failed = |action: &'static str| move |source| JournalError::File { action, path: path.to_owned(), source };
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let is_new = !path.exists();
+        let mut file = options.open(path).map_err(failed("open"))?;
+        if is_new && let Some(folder) = path.parent() {
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("open"))?;
+        }
+        let bytes = std::fs::read(path).map_err(failed("read"))?;
+        let (inventory, whole) = replay(path, &bytes)?;
+        if whole < bytes.len() {
+            file.set_len(whole as u64).and_then(|()| file.sync_data()).map_err(failed("write"))?;
+        }
+        file.seek(SeekFrom::End(0)).map_err(failed("open"))?;
+        Ok(Self { path: path.to_owned(), file, inventory, broken: false })
+    }
+
+    /// What a journal says, without changing it; empty where there is no file.
+    pub fn read(path: &Path) -> Result<Inventory, JournalError> {
+        match std::fs::read(path) {
+            Ok(bytes) => Ok(replay(path, &bytes)?.0),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Inventory::default()),
+            Err(source) => Err(JournalError::File { action: "read", path: path.to_owned(), source }),
+        }
+    }
+
+    /// Everything that may exist, as of the last append.
+    pub fn inventory(&self) -> &Inventory {
+        &self.inventory
+    }
+
+    /// Writes entries with one synchronisation for all of them.
+    pub fn append(&mut self, changes: Vec<(Address, Change)>) -> Result<(), JournalError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        if self.broken {
+            return Err(JournalError::Broken(self.path.clone()));
+        }
+        // Until all of it is on disk, what the inventory says is ahead of the file: an early return leaves the journal broken.
+        self.broken = true;
+        let mut lines = Vec::new();
+        for (address, change) in changes {
+            let entry = Entry { version: VERSION, number: self.inventory.last_number() + 1, at: Timestamp::now(), address, change };
+            self.inventory.apply(&entry).map_err(|source| JournalError::Illegal { path: self.path.clone(), source })?;
+            write_line(&mut lines, &entry);
+        }
+        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
+        written.map_err(|source| JournalError::File { action: "write", path: self.path.clone(), source })?;
+        self.broken = false;
+        Ok(())
+    }
+}
+
+/// One line: the entry as JSON with the checksum (CRC-32 of everything before it) as its last member.
+fn write_line(lines: &mut Vec<u8>, entry: &Entry) {
+    let json = serde_json::to_string(entry).expect("an entry has only string keys");
+    let body = json.strip_suffix('}').expect("an entry is an object");
+    let checksum = crc32fast::hash(body.as_bytes());
+    lines.extend_from_slice(format!("{body},\"crc\":\"{checksum:08x}\"}}\n").as_bytes());
+}
+
+/// The fold of all whole lines, and how many bytes they take.
+fn replay(path: &Path, bytes: &[u8]) -> Result<(Inventory, usize), JournalError> {
+    let mut inventory = Inventory::default();
+    let mut whole = 0;
+    for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        // Only a line without its end can be torn: lines are written in order and a file does not shrink in a crash.
+        if !line.ends_with(b"\n") {
+            break;
+        }
+        let entry = read_line(path, index + 1, &line[..line.len() - 1])?;
+        inventory.apply(&entry).map_err(|source| JournalError::Illegal { path: path.to_owned(), source })?;
+        whole += line.len();
+    }
+    Ok((inventory, whole))
+}
+
+fn read_line(path: &Path, line: usize, bytes: &[u8]) -> Result<Entry, JournalError> {
+    let damaged = |problem: String| JournalError::Damaged { path: path.to_owned(), line, problem };
+    let text = std::str::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
+    let (body, checksum) = text
+        .strip_suffix("\"}")
+        .and_then(|text| text.rsplit_once(",\"crc\":\""))
+        .ok_or_else(|| damaged("the line has no checksum".to_owned()))?;
+    if format!("{:08x}", crc32fast::hash(body.as_bytes())) != checksum {
+        return Err(damaged("the checksum does not match".to_owned()));
+    }
+    let json = format!("{body}}}");
+    let version = serde_json::from_str::<serde_json::Value>(&json).map_err(|error| damaged(error.to_string()))?["v"].as_u64();
+    match version {
+        Some(found) if found > u64::from(VERSION) => Err(JournalError::Newer { path: path.to_owned(), found }),
+        _ => serde_json::from_str(&json).map_err(|error| damaged(error.to_string())),
+    }
+}
