@@ -1,0 +1,145 @@
+use std::collections::HashMap;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use tokio::sync::RwLock;
+
+use super::KubernetesError;
+use super::kinds::Kinds;
+use crate::retry::{self, Policy};
+
+/// No single call takes longer than this; watches and logs are not single calls.
+const CALL_LIMIT: Duration = Duration::from_secs(30);
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// Some twenty seconds: as long as a control plane that answers at all needs to get its rules and accounts in place.
+const START_UP: Policy = Policy { attempts: 12, first_delay: Duration::from_millis(100), max_delay: Duration::from_secs(3) };
+
+/// Clients by the path of their kubeconfig. A clone is another handle on the same ones.
+#[derive(Clone, Default)]
+pub struct Clients(Arc<Mutex<HashMap<PathBuf, Client>>>);
+
+impl Clients {
+    /// The client of a kubeconfig. The file is read at the first call that needs it.
+    pub fn get(&self, kubeconfig: &Path) -> Client {
+        let mut clients = self.0.lock().expect("no panic while the lock is held");
+        clients.entry(kubeconfig.to_owned()).or_insert_with(|| Client::new(kubeconfig)).clone()
+    }
+}
+
+/// A handle on one API server, connected when first used.
+///
+/// When the credentials are refused or the connection fails and the kubeconfig has changed since it was read, it is read anew and
+/// the call is made once more.
+#[derive(Clone)]
+pub struct Client {
+    path: Arc<Path>,
+    connection: Arc<RwLock<Option<Connection>>>,
+    pub(super) kinds: Arc<Kinds>,
+}
+
+#[derive(Clone)]
+pub(super) struct Connection {
+    text: Arc<str>,
+    pub(super) server: Arc<str>,
+    pub(super) sdk: kube::Client,
+}
+
+impl Client {
+    /// A client of its own, not shared by path.
+    pub fn new(kubeconfig: &Path) -> Self {
+        Self { path: kubeconfig.into(), connection: Arc::default(), kinds: Arc::default() }
+    }
+
+    /// The kubeconfig's path.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes a call; reads a changed kubeconfig anew and tries once more where the credentials or the connection failed.
+    pub(super) async fn call<T, F>(&self, call: impl Fn(Connection) -> F) -> Result<T, KubernetesError>
+    where
+        F: Future<Output = Result<T, kube::Error>>,
+    {
+        let connection = self.connection().await?;
+        let error = match Self::limited(&connection, call(connection.clone())).await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        if !matches!(error, KubernetesError::Unauthorized(_) | KubernetesError::Unreachable { .. }) {
+            return Err(error);
+        }
+        match self.reconnect(&connection).await? {
+            Some(renewed) => Self::limited(&renewed, call(renewed.clone())).await,
+            None => Err(error),
+        }
+    }
+
+    /// Makes a call again for some twenty seconds while its error looks like a control plane that is still starting.
+    pub async fn patiently<T, F>(&self, call: impl Fn() -> F) -> Result<T, KubernetesError>
+    where
+        F: Future<Output = Result<T, KubernetesError>>,
+    {
+        retry::retry(&START_UP, KubernetesError::heals_at_start, call).await
+    }
+
+    async fn limited<T>(
+        connection: &Connection,
+        call: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, KubernetesError> {
+        match tokio::time::timeout(CALL_LIMIT, call).await {
+            Ok(result) => result.map_err(|error| KubernetesError::from_sdk(&connection.server, error)),
+            Err(_) => Err(KubernetesError::unreachable(&connection.server, "no answer within 30 seconds")),
+        }
+    }
+
+    pub(super) async fn connection(&self) -> Result<Connection, KubernetesError> {
+        if let Some(connection) = &*self.connection.read().await {
+            return Ok(connection.clone());
+        }
+        let mut slot = self.connection.write().await;
+        if let Some(connection) = &*slot {
+            return Ok(connection.clone());
+        }
+        let connection = self.connect(self.read().await?).await?;
+        *slot = Some(connection.clone());
+        Ok(connection)
+    }
+
+    /// A new connection if the file differs from what `stale` was made of.
+    async fn reconnect(&self, stale: &Connection) -> Result<Option<Connection>, KubernetesError> {
+        let mut slot = self.connection.write().await;
+        if let Some(current) = slot.as_ref().filter(|current| current.text != stale.text) {
+            return Ok(Some(current.clone()));
+        }
+        let Ok(text) = self.read().await else { return Ok(None) };
+        if *text == *stale.text {
+            return Ok(None);
+        }
+        let connection = self.connect(text).await?;
+        *slot = Some(connection.clone());
+        Ok(Some(connection))
+    }
+
+    async fn read(&self) -> Result<String, KubernetesError> {
+        tokio::fs::read_to_string(&*self.path).await.map_err(|error| self.unusable(error))
+    }
+
+    async fn connect(&self, text: String) -> Result<Connection, KubernetesError> {
+        let kubeconfig = Kubeconfig::from_yaml(&text).map_err(|error| self.unusable(error))?;
+        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .map_err(|error| self.unusable(error))?;
+        config.connect_timeout = Some(CONNECT_LIMIT);
+        let server: Arc<str> = config.cluster_url.to_string().into();
+        let sdk = kube::Client::try_from(config).map_err(|error| self.unusable(error))?;
+        Ok(Connection { text: text.into(), server, sdk })
+    }
+
+    fn unusable(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> KubernetesError {
+        KubernetesError::Kubeconfig { path: self.path.to_path_buf(), source: source.into() }
+    }
+}
