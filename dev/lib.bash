@@ -6,13 +6,14 @@ dev_cache=${XDG_CACHE_HOME:-$HOME/.cache}/infra-dev
 dev_started=$(date +%s)
 
 # say TEXT: a line of progress with the seconds since the script started.
-say() { printf '%5d s  %s\n' "$(($(date +%s) - dev_started))" "$*" >&2; }
+# To standard error, or to the descriptor in say_to where that goes to a log.
+say() { printf '%5d s  %s\n' "$(($(date +%s) - dev_started))" "$*" >&"${say_to:-2}"; }
 
 # fail WHAT [HINT...]: the error, what to do about it, the end.
 fail() {
-  printf 'error: %s\n' "$1" >&2
+  printf 'error: %s\n' "$1" >&"${say_to:-2}"
   shift
-  [ $# = 0 ] || printf '       %s\n' "$@" >&2
+  [ $# = 0 ] || printf '       %s\n' "$@" >&"${say_to:-2}"
   exit 1
 }
 
