@@ -112,7 +112,9 @@ pub async fn execute(
         outcome: Outcome::default(),
         draining: false,
     };
-    run.drive(announced, stop.0.subscribe()).await
+    let mut pressed = stop.0.subscribe();
+    let early = *pressed.borrow_and_update() != Stop::Run;
+    run.drive(announced, pressed, early).await
 }
 
 /// One operation under way.
@@ -159,7 +161,9 @@ impl Run<'_> {
         mut self,
         mut announced: mpsc::UnboundedReceiver<(Address, String)>,
         mut stop: watch::Receiver<Stop>,
+        stopped_early: bool,
     ) -> Result<Outcome, JournalError> {
+        (self.outcome.interrupted, self.draining) = (stopped_early, stopped_early);
         self.note_new_needs();
         let mut after: Vec<Event> = Vec::new();
         let mut next: Vec<Intent> = Vec::new();

@@ -173,3 +173,23 @@ fn read_line(path: &Path, line: usize, bytes: &[u8]) -> Result<Entry, JournalErr
         _ => serde_json::from_str(&json).map_err(|error| damaged(error.to_string())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Node;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_an_error_and_the_journal_refuses_to_go_on() {
+        // /dev/full answers every write with ENOSPC, as a full disk does.
+        let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut journal = Journal { path: "journal.jsonl".into(), file, inventory: Inventory::default(), broken: false };
+        let address = Address::new("thing", "a");
+        let node = Box::new(Node::new(address.clone(), "thing a", "things"));
+        let began = Change::Began { operation: crate::Operation::Create, node: Some(node) };
+        let error = journal.append(vec![(address.clone(), began.clone())]).unwrap_err();
+        assert!(matches!(error, JournalError::File { action: "write", .. }), "{error}");
+        assert!(matches!(journal.append(vec![(address, began)]).unwrap_err(), JournalError::Broken(_)));
+    }
+}

@@ -1,0 +1,6 @@
+//! The engine from outside: its journal as a file, and whole runs against a world in memory.
+#![allow(missing_docs)]
+
+mod journal;
+mod runs;
+mod world;

@@ -1,0 +1,179 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "infra",
+    version,
+    about = "Turn one scenario folder into a running machine-learning system on Kubernetes, and back into nothing.",
+    after_help = "Exit codes: 0 done, 1 a step failed, 2 wrong usage, 3 wrong scenario, 4 a wait ended without success, 5 a check failed,\n\
+                  6 this machine lacks something, 7 it belongs to somebody else, 8 another process holds it, 130 interrupted.",
+    max_term_width = 110,
+    propagate_version = true
+)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Options that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Options that every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Print JSON, one object a line, instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The folder that holds the journals [default: the XDG state folder]
+    #[arg(long, global = true, env = "INFRA_STATE", value_name = "FOLDER")]
+    pub state: Option<PathBuf>,
+    /// The folder for what can be made again: images, data sets [default: the XDG cache folder]
+    #[arg(long, global = true, env = "INFRA_CACHE", value_name = "FOLDER")]
+    pub cache: Option<PathBuf>,
+}
+
+/// Which deployment is meant.
+#[derive(Clone, Debug, Args)]
+pub struct Which {
+    /// A scenario's folder or file, or the name of a deployment [default: the current folder]
+    #[arg(value_name = "SCENARIO")]
+    pub scenario: Option<PathBuf>,
+    /// The deployment's name [default: the scenario's name]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+}
+
+/// Where the scenario shall run, and with what.
+#[derive(Clone, Debug, Args)]
+pub struct Target {
+    /// Where the cluster is made [default: the scenario's own choice, else kind]
+    #[arg(long)]
+    pub provider: Option<Provider>,
+    /// The kind program [default: `kind` on the PATH]
+    #[arg(long, env = "INFRA_KIND", value_name = "PATH")]
+    pub kind: Option<PathBuf>,
+    /// The image of kind's nodes [default: the scenario's, else kind's own]
+    #[arg(long, env = "INFRA_NODE_IMAGE", value_name = "IMAGE")]
+    pub node_image: Option<String>,
+}
+
+/// A place where clusters are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Provider {
+    /// Kubernetes in Docker, on this machine.
+    Kind,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the world as the scenario says: cluster, images, objects; wait until it works; check it
+    Apply(Apply),
+    /// Show what apply would do, and do nothing
+    Plan(Plan),
+    /// Show what runs, and what blocks what does not
+    Status(Status),
+    /// Run the scenario's checks again
+    Check(Check),
+    /// Print the logs of the deployment's pods
+    Logs(Logs),
+    /// Forward a Service or pod to a local port and print the address
+    Open(Open),
+    /// Remove everything that was made, and prove that it is gone
+    Destroy(Destroy),
+    /// List the deployments of this machine
+    List(List),
+}
+
+/// `infra apply`
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// Which scenario.
+    #[command(flatten)]
+    pub which: Which,
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+    /// Do not ask before changing something
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `infra plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Which scenario.
+    #[command(flatten)]
+    pub which: Which,
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `infra status`
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Which deployment.
+    #[command(flatten)]
+    pub which: Which,
+}
+
+/// `infra check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Which deployment.
+    #[command(flatten)]
+    pub which: Which,
+}
+
+/// `infra logs`
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// Which deployment.
+    #[command(flatten)]
+    pub which: Which,
+    /// Only pods of this workload or with this name, for example `train`
+    #[arg(long, short, value_name = "NAME")]
+    pub workload: Option<String>,
+    /// Go on as lines are printed, and pick up new pods
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Only so many of the last lines of each container
+    #[arg(long, value_name = "LINES")]
+    pub tail: Option<u32>,
+}
+
+/// `infra open`
+#[derive(Debug, Args)]
+pub struct Open {
+    /// Which deployment.
+    #[command(flatten)]
+    pub which: Which,
+    /// `service/NAME`, `pod/NAME`, or a name [default: the only Service of type LoadBalancer]
+    #[arg(long, short, value_name = "TARGET")]
+    pub target: Option<String>,
+    /// The local port [default: one that is free]
+    #[arg(long, short, value_name = "PORT")]
+    pub port: Option<u16>,
+}
+
+/// `infra destroy`
+#[derive(Debug, Args)]
+pub struct Destroy {
+    /// Which deployment.
+    #[command(flatten)]
+    pub which: Which,
+    /// Do not ask first
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `infra list`
+#[derive(Debug, Args)]
+pub struct List {}

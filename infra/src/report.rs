@@ -1,0 +1,128 @@
+//! Errors as a person reads them, and the exit codes.
+
+use std::error::Error;
+
+use engine::{Class, Failure, Outcome, StateError};
+use serde_json::json;
+
+use crate::view::style;
+
+/// How a command ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done, or nothing to do.
+    Done = 0,
+    /// A step failed.
+    Failed = 1,
+    /// Wrong usage.
+    Usage = 2,
+    /// The scenario is wrong.
+    Scenario = 3,
+    /// A wait ended without success.
+    Blocked = 4,
+    /// A check got a wrong answer.
+    Check = 5,
+    /// The machine lacks something.
+    Missing = 6,
+    /// It belongs to somebody else.
+    Foreign = 7,
+    /// Another process holds it.
+    Locked = 8,
+    /// The person stopped it.
+    Interrupted = 130,
+}
+
+/// An error on its way to the person: what happened, the chain of causes, a hint.
+#[derive(Debug)]
+pub struct Problem {
+    /// What failed, and why, outermost first.
+    pub causes: Vec<String>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// How the command ends.
+    pub exit: Exit,
+}
+
+impl Problem {
+    /// A problem of wrong usage.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { causes: vec![message.into()], hint: None, exit: Exit::Usage }
+    }
+
+    /// With what to do.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// With another exit code.
+    pub fn exit(mut self, exit: Exit) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// Prints it to standard error: as text, or as one JSON object.
+    pub fn print(&self, as_json: bool) {
+        if as_json {
+            let value = json!({ "event": "error", "causes": self.causes, "hint": self.hint, "exit_code": self.exit as u8 });
+            anstream::eprintln!("{value}");
+            return;
+        }
+        let mut causes = self.causes.iter();
+        if let Some(first) = causes.next() {
+            anstream::eprintln!("{} failed to {first}", style::bad("error:"));
+        }
+        for cause in causes {
+            anstream::eprintln!("  because {cause}");
+        }
+        if let Some(hint) = &self.hint {
+            anstream::eprintln!("{} {hint}", style::hint("hint:"));
+        }
+    }
+}
+
+impl<E: Error> From<E> for Problem {
+    fn from(error: E) -> Self {
+        let mut causes = vec![error.to_string()];
+        let mut next = error.source();
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        Self { causes, hint: None, exit: Exit::Failed }
+    }
+}
+
+/// The problem of a failed call outside a run.
+pub fn of_failure(failure: &Failure) -> Problem {
+    Problem { causes: failure.causes(), hint: failure.hint.clone(), exit: exit_of(failure.class) }
+}
+
+/// The problem of a state folder; a lock has its own exit code.
+pub fn of_state(error: StateError) -> Problem {
+    let locked = matches!(error, StateError::Locked { .. });
+    let problem = Problem::from(error);
+    if locked { problem.exit(Exit::Locked).hint("wait until it is done, or stop that process and run the same command again") } else { problem }
+}
+
+/// The exit code of a run: that of its first failure.
+pub fn of_outcome(outcome: &Outcome) -> Exit {
+    match outcome.failures.first() {
+        Some((_, failure)) => exit_of(failure.class),
+        None if outcome.interrupted => Exit::Interrupted,
+        None if outcome.is_success() => Exit::Done,
+        None => Exit::Failed,
+    }
+}
+
+fn exit_of(class: Class) -> Exit {
+    match class {
+        Class::Failed => Exit::Failed,
+        Class::Blocked => Exit::Blocked,
+        Class::Check => Exit::Check,
+        Class::Missing => Exit::Missing,
+        Class::Foreign => Exit::Foreign,
+        Class::Interrupted => Exit::Interrupted,
+    }
+}
