@@ -4,6 +4,7 @@ pub mod docker;
 pub mod kind;
 pub mod kubeconfig;
 pub mod kubernetes;
+pub mod ports;
 pub mod program;
 pub mod retry;
 pub mod wait;
