@@ -1,1 +1,32 @@
-//! workloads
+//! Kubernetes objects: apply, wait and explain, logs, forward, checks.
+//!
+//! [`declare`] puts a scenario's manifests into a graph, [`register`] gives the behaviour of its nodes: `object`, `ready` and `check`.
+
+mod declare;
+mod failure;
+mod immutable;
+mod leave;
+mod listing;
+mod manifest;
+mod object;
+mod owned;
+mod quantity;
+mod spec;
+mod vault;
+
+pub use declare::{DeclareError, declare};
+pub use failure::ObjectError;
+pub use manifest::DEPLOYMENT_LABEL;
+pub use spec::{Check, Expectation, Manifest, NodePort, Question, Spec, Step};
+pub use vault::{Unknown, Vault};
+
+use engine::Registry;
+use providers::kubernetes::Clients;
+
+/// Sets the behaviour of `object`, `ready` and `check` nodes. The vault is the one that [`declare`] was given.
+pub fn register(registry: &mut Registry, clients: &Clients, vault: &Vault) {
+    registry.register(
+        "object",
+        object::Object { clients: clients.clone(), listings: listing::Listings::default(), vault: vault.clone() },
+    );
+}

@@ -1,0 +1,265 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use engine::{Context, Failure, Gone, Held, Observation, Resource};
+use providers::kubernetes::{Client, Clients, Identity, Kind, KubernetesError, ObjectMeta, Propagation, Selection};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::failure::ObjectError;
+use crate::listing::{Listings, Names};
+use crate::manifest::{DEPLOYMENT_LABEL, deployment_of};
+use crate::vault::Vault;
+use crate::{immutable, leave, owned};
+
+/// A Kubernetes object, kept as its manifest says by server-side apply.
+pub(crate) struct Object {
+    pub(crate) clients: Clients,
+    pub(crate) listings: Listings,
+    pub(crate) vault: Vault,
+}
+
+/// What an object node takes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Inputs {
+    pub(crate) kubeconfig: PathBuf,
+    pub(crate) identity: Identity,
+    pub(crate) manifest: Value,
+}
+
+/// What an object node gives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Outputs {
+    /// The object's resource version after it was applied.
+    pub(crate) revision: String,
+    pub(crate) uid: String,
+    /// A hash over the fields that we own.
+    pub(crate) owned: String,
+}
+
+/// What an object belongs to, seen from one deployment.
+enum Owner {
+    Us,
+    Other(String),
+}
+
+fn owner(metadata: &ObjectMeta, deployment: &str) -> Owner {
+    match metadata.labels.as_ref().and_then(|labels| labels.get(DEPLOYMENT_LABEL)) {
+        Some(owner) if owner == deployment => Owner::Us,
+        Some(other) => Owner::Other(format!("belongs to the deployment {other}")),
+        None => Owner::Other("was not made by infra".into()),
+    }
+}
+
+#[async_trait]
+impl Resource for Object {
+    fn parallelism(&self) -> usize {
+        48
+    }
+
+    fn forces_replacement(&self, old: &Value, new: &Value) -> Option<String> {
+        if old["identity"] != new["identity"] {
+            return Some("identity".into());
+        }
+        immutable::changed_immutable_field(&old["manifest"], &new["manifest"]).map(|field| format!("manifest.{field}"))
+    }
+
+    async fn observe(&self, held: &[&Held]) -> Vec<Observation> {
+        let inputs: Vec<Option<Inputs>> =
+            held.iter().map(|held| serde_json::from_value(held.node.inputs.clone()).ok()).collect();
+        let keys = inputs.iter().flatten().map(list_key);
+        let lists = keys.map(|key| (key, ())).collect::<BTreeMap<_, ()>>().into_keys().map(|key| async {
+            let list = self.look(&key).await.map_err(|error| describe(&error));
+            (key, list)
+        });
+        let lists: BTreeMap<ListKey, Result<Names, String>> = futures::future::join_all(lists).await.into_iter().collect();
+        let pairs = held.iter().zip(&inputs);
+        pairs.map(|(held, inputs)| inputs.as_ref().map_or_else(unreadable, |inputs| compare(held, inputs, &lists))).collect()
+    }
+
+    async fn create(&self, context: &Context, inputs: &Value) -> Result<Value, Failure> {
+        let inputs: Inputs = serde_json::from_value(inputs.clone()).map_err(ObjectError::from)?;
+        let client = self.clients.get(&inputs.kubeconfig);
+        self.make(context, &client, &inputs).await.map_err(ObjectError::failure)
+    }
+
+    async fn delete(&self, context: &Context, inputs: &Value) -> Result<Vec<Gone>, Failure> {
+        let inputs: Inputs = serde_json::from_value(inputs.clone()).map_err(ObjectError::from)?;
+        let client = self.clients.get(&inputs.kubeconfig);
+        self.remove(context, &client, &inputs).await.map_err(ObjectError::failure)
+    }
+}
+
+type ListKey = (PathBuf, Kind, Option<String>, String);
+
+fn list_key(inputs: &Inputs) -> ListKey {
+    let deployment = deployment_of(&inputs.manifest).unwrap_or_default().to_owned();
+    (inputs.kubeconfig.clone(), inputs.identity.kind.clone(), inputs.identity.namespace.clone(), deployment)
+}
+
+fn unreadable() -> Observation {
+    Observation::Unknown("its recorded inputs cannot be read".into())
+}
+
+fn describe(error: &KubernetesError) -> String {
+    let mut text = error.to_string();
+    if let Some(source) = std::error::Error::source(error) {
+        text = format!("{text}: {source}");
+    }
+    text
+}
+
+/// What the list says of one object that is recorded as present.
+fn compare(held: &Held, inputs: &Inputs, lists: &BTreeMap<ListKey, Result<Names, String>>) -> Observation {
+    let names = match &lists[&list_key(inputs)] {
+        Ok(names) => names,
+        Err(reason) => return Observation::Unknown(reason.clone()),
+    };
+    let Some(metadata) = names.get(&inputs.identity.name).filter(|found| found.deletion_timestamp.is_none()) else {
+        return Observation::Absent;
+    };
+    let Ok(recorded) = serde_json::from_value::<Outputs>(held.outputs.clone()) else { return unreadable() };
+    if metadata.uid.as_deref() != Some(recorded.uid.as_str()) {
+        return Observation::Changed("it was deleted and made anew".into());
+    }
+    // The same version is the same object: nothing needs to be hashed.
+    if metadata.resource_version.as_deref() == Some(recorded.revision.as_str()) || owned::hash(metadata) == recorded.owned {
+        return Observation::AsRecorded;
+    }
+    Observation::Changed(match owned::last_other_writer(metadata) {
+        Some(manager) => format!("changed by {manager}"),
+        None => "changed by somebody else".into(),
+    })
+}
+
+impl Object {
+    /// The deployment's objects of a kind in a namespace. An absent namespace or kind has none.
+    async fn look(&self, (kubeconfig, kind, namespace, deployment): &ListKey) -> Result<Names, KubernetesError> {
+        let client = self.clients.get(kubeconfig);
+        let selection = Selection { namespace: namespace.clone(), ..Selection::default() };
+        let selection = selection.labels(format!("{DEPLOYMENT_LABEL}={deployment}"));
+        match client.list_metadata(kind, &selection).await {
+            Ok(found) => {
+                Ok(Names::new(found.into_iter().map(|found| (found.name.clone().unwrap_or_default(), found)).collect()))
+            }
+            Err(KubernetesError::NotFound(_) | KubernetesError::NamespaceNotFound(_) | KubernetesError::UnknownKind { .. }) => {
+                Ok(Names::default())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn make(&self, context: &Context, client: &Client, inputs: &Inputs) -> Result<Value, ObjectError> {
+        let identity = &inputs.identity;
+        let names = self
+            .listings
+            .recent(client, &identity.kind, identity.namespace.as_deref())
+            .await
+            .map_err(|source| ObjectError::apply(identity, source))?;
+        if let Some(found) = names.get(&identity.name) {
+            if let Owner::Other(owner) = owner(found, context.deployment()) {
+                return Err(ObjectError::Foreign { identity: identity.clone(), owner });
+            }
+            if found.deletion_timestamp.is_some() {
+                leave::until_gone(context, client, identity, found.uid.as_deref().unwrap_or_default()).await?;
+            }
+        }
+        let manifest =
+            self.vault.reveal(&inputs.manifest).map_err(|source| ObjectError::Secret { identity: identity.clone(), source })?;
+        let applied = client.patiently(|| client.apply(identity, &manifest)).await;
+        let metadata = applied.map_err(|source| ObjectError::apply(identity, source))?;
+        Ok(json!(Outputs {
+            owned: owned::hash(&metadata),
+            revision: metadata.resource_version.unwrap_or_default(),
+            uid: metadata.uid.unwrap_or_default(),
+        }))
+    }
+
+    async fn remove(&self, context: &Context, client: &Client, inputs: &Inputs) -> Result<Vec<Gone>, ObjectError> {
+        let identity = &inputs.identity;
+        let delete = |source| ObjectError::Delete { identity: identity.clone(), source };
+        let namespace = identity.namespace.as_deref();
+        let names = match self.listings.recent(client, &identity.kind, namespace).await {
+            Err(KubernetesError::NotFound(_) | KubernetesError::NamespaceNotFound(_) | KubernetesError::UnknownKind { .. }) => {
+                Names::default()
+            }
+            other => other.map_err(delete)?,
+        };
+        // A list may be some seconds old: what it does not have is asked for once more.
+        let found = match names.get(&identity.name) {
+            Some(found) => Some(found.clone()),
+            None => metadata(client, identity).await.map_err(delete)?,
+        };
+        // What somebody else made under this name in the meantime is not ours to delete: ours is gone.
+        if let Some(found) = found.filter(|found| matches!(owner(found, context.deployment()), Owner::Us)) {
+            let uid = found.uid.unwrap_or_default();
+            let propagation = propagation(&identity.kind);
+            match client.patiently(|| client.delete(identity, &uid, propagation)).await {
+                // Another object has the name: the one with this uid is gone.
+                Ok(()) | Err(KubernetesError::Changed(_)) => {}
+                Err(source) => return Err(delete(source)),
+            }
+            leave::until_gone(context, client, identity, &uid).await?;
+        }
+        let mut gone = vec![gone(identity)];
+        if identity.kind.kind == "StatefulSet" {
+            gone.extend(self.remove_claims(context, client, inputs).await?);
+        }
+        Ok(gone)
+    }
+
+    /// Deletes the claims that a StatefulSet's templates made: they outlive it, and nothing else would delete them.
+    async fn remove_claims(&self, context: &Context, client: &Client, inputs: &Inputs) -> Result<Vec<Gone>, ObjectError> {
+        let templates = inputs.manifest.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array);
+        let prefixes: Vec<String> = templates
+            .into_iter()
+            .flatten()
+            .filter_map(|template| Some(format!("{}-{}-", template["metadata"]["name"].as_str()?, inputs.identity.name)))
+            .collect();
+        if prefixes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let kind = Kind::new("v1", "PersistentVolumeClaim");
+        let key = (inputs.kubeconfig.clone(), kind, inputs.identity.namespace.clone(), context.deployment().to_owned());
+        let claims = self.look(&key).await.map_err(|source| ObjectError::Delete { identity: inputs.identity.clone(), source })?;
+        let mut all = Vec::new();
+        for (name, claim) in claims.iter().filter(|(name, _)| prefixes.iter().any(|prefix| is_numbered(name, prefix))) {
+            let identity = Identity { kind: key.1.clone(), namespace: key.2.clone(), name: name.clone() };
+            let uid = claim.uid.clone().unwrap_or_default();
+            let deleted = client.delete(&identity, &uid, Propagation::Background).await;
+            deleted.map_err(|source| ObjectError::Delete { identity: identity.clone(), source })?;
+            leave::until_gone(context, client, &identity, &uid).await?;
+            all.push(gone(&identity));
+        }
+        Ok(all)
+    }
+}
+
+fn is_numbered(name: &str, prefix: &str) -> bool {
+    name.strip_prefix(prefix).is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+async fn metadata(client: &Client, identity: &Identity) -> Result<Option<ObjectMeta>, KubernetesError> {
+    match client.get_metadata(identity).await {
+        Err(KubernetesError::UnknownKind { .. }) => Ok(None),
+        other => other,
+    }
+}
+
+/// Owners of pods wait for their pods to be gone, so that "gone" includes them and their claims are free. For everything else the
+/// garbage collector's round trip would only cost time.
+fn propagation(kind: &Kind) -> Propagation {
+    match kind.group() {
+        "apps" | "batch" => Propagation::Foreground,
+        _ => Propagation::Background,
+    }
+}
+
+fn gone(identity: &Identity) -> Gone {
+    let name = match &identity.namespace {
+        Some(namespace) => format!("{namespace}/{}", identity.name),
+        None => identity.name.clone(),
+    };
+    Gone::new(&identity.kind.kind, name)
+}

@@ -1,0 +1,2 @@
+//! workloads on a real cluster
+fn main() {}
