@@ -1,1 +1,23 @@
-//! scenarios
+//! The scenario file: its schema, its checks, and the graph that it means.
+//!
+//! [`load`] reads a scenario folder and reports everything that is wrong in it at once, each problem with its place. [`lower`]
+//! makes the engine's graph of a scenario and a target. Neither changes anything in the world.
+
+mod files;
+mod load;
+mod manifest;
+mod problems;
+mod reader;
+mod report;
+mod scenario;
+mod words;
+mod workspace;
+mod yaml;
+
+pub use load::load;
+pub use manifest::{Identity, Manifest};
+pub use report::{Problem, Report};
+pub use scenario::{
+    Check, CheckKind, Cluster, CopiedFiles, Image, ImageSource, KindPart, LocalPort, Provider, Scenario, ServicePort,
+    Step,
+};
