@@ -15,6 +15,9 @@ pub enum Event {
         deployment: String,
         /// What was asked for: `apply`, `destroy`, ...
         command: String,
+        /// The scenario's file, where there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scenario: Option<String>,
     },
     /// A step starts; its intent is on disk.
     StepBegan {

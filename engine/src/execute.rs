@@ -306,7 +306,7 @@ impl Run<'_> {
         let (id, result) = match finished {
             Ok((id, result)) => (id, result),
             Err(error) if error.is_cancelled() => {
-                (error.id(), Err(Failure::from("stopped before it was done").nothing_remains().class(Class::Interrupted)))
+                (error.id(), Err(Failure::from("stopped before it was done").class(Class::Interrupted)))
             }
             Err(error) => (error.id(), Err(Failure::from(error))),
         };

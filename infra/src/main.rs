@@ -1,2 +1,51 @@
-//! infra
-fn main() {}
+//! The command line of infra: the only crate that prints, reads flags or the environment, or picks an exit code.
+
+mod arguments;
+mod commands;
+mod report;
+mod session;
+mod settings;
+mod view;
+mod which;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use report::{Exit, Problem};
+use settings::Settings;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let json = arguments.global.json;
+    let ended = match run(arguments) {
+        Ok(exit) => exit,
+        Err(problem) => {
+            problem.print(json);
+            problem.exit
+        }
+    };
+    ExitCode::from(ended as u8)
+}
+
+fn run(arguments: Arguments) -> Result<Exit, Problem> {
+    let settings = Settings::new(&arguments.global)?;
+    // Two threads: one TLS handshake or digest must not hold up everything else, and more would only cost memory.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let ended = runtime.block_on(async {
+        match arguments.command {
+            Command::Apply(command) => commands::apply::run(command, &settings).await,
+            Command::Plan(command) => commands::plan::run(command, &settings).await,
+            Command::Status(command) => commands::status::run(command, &settings).await,
+            Command::Check(command) => commands::check::run(command, &settings).await,
+            Command::Logs(command) => commands::logs::run(command, &settings).await,
+            Command::Open(command) => commands::open::run(command, &settings).await,
+            Command::Destroy(command) => commands::destroy::run(command, &settings).await,
+            Command::List(_) => commands::list::run(&settings).await,
+        }
+    });
+    // A second interrupt abandons what runs; blocking work must not keep the process alive then.
+    runtime.shutdown_background();
+    ended
+}

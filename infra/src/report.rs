@@ -3,9 +3,10 @@
 use std::error::Error;
 
 use engine::{Class, Failure, Outcome, StateError};
+use scenarios::Report;
 use serde_json::json;
 
-use crate::view::style;
+use crate::view::{self, style};
 
 /// How a command ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,12 +43,14 @@ pub struct Problem {
     pub hint: Option<String>,
     /// How the command ends.
     pub exit: Exit,
+    /// The problems of a scenario file, each with its place.
+    pub report: Option<Report>,
 }
 
 impl Problem {
     /// A problem of wrong usage.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { causes: vec![message.into()], hint: None, exit: Exit::Usage }
+        Self { causes: vec![message.into()], hint: None, exit: Exit::Usage, report: None }
     }
 
     /// With what to do.
@@ -65,9 +68,20 @@ impl Problem {
     /// Prints it to standard error: as text, or as one JSON object.
     pub fn print(&self, as_json: bool) {
         if as_json {
-            let value = json!({ "event": "error", "causes": self.causes, "hint": self.hint, "exit_code": self.exit as u8 });
+            let report = self.report.as_ref();
+            let value = json!({
+                "event": "error",
+                "causes": self.causes,
+                "hint": self.hint,
+                "exit_code": self.exit as u8,
+                "problems": report.map(|report| &report.problems),
+                "warnings": report.map(|report| &report.warnings),
+            });
             anstream::eprintln!("{value}");
             return;
+        }
+        if let Some(report) = &self.report {
+            print_report(report);
         }
         let mut causes = self.causes.iter();
         if let Some(first) = causes.next() {
@@ -82,6 +96,22 @@ impl Problem {
     }
 }
 
+/// Prints a scenario's problems and warnings, each with its line.
+pub fn print_report(report: &Report) {
+    for problem in &report.problems {
+        anstream::eprintln!("{}", problem.render(&style::bad("error")));
+    }
+    for warning in &report.warnings {
+        anstream::eprintln!("{}", warning.render(&style::change("warning")));
+    }
+}
+
+/// The problem of a scenario that cannot be used.
+pub fn of_report(report: Report) -> Problem {
+    let count = view::count(report.problems.len(), "problem");
+    Problem { causes: vec![format!("use the scenario: {count}")], hint: None, exit: Exit::Scenario, report: Some(report) }
+}
+
 impl<E: Error> From<E> for Problem {
     fn from(error: E) -> Self {
         let mut causes = vec![error.to_string()];
@@ -90,13 +120,13 @@ impl<E: Error> From<E> for Problem {
             causes.push(cause.to_string());
             next = cause.source();
         }
-        Self { causes, hint: None, exit: Exit::Failed }
+        Self { causes, hint: None, exit: Exit::Failed, report: None }
     }
 }
 
 /// The problem of a failed call outside a run.
 pub fn of_failure(failure: &Failure) -> Problem {
-    Problem { causes: failure.causes(), hint: failure.hint.clone(), exit: exit_of(failure.class) }
+    Problem { causes: failure.causes(), hint: failure.hint.clone(), exit: exit_of(failure.class), report: None }
 }
 
 /// The problem of a state folder; a lock has its own exit code.

@@ -1,0 +1,26 @@
+//! A file per command, always in the same order: resolve what is meant, check it, change the world, print.
+
+pub mod apply;
+pub mod check;
+pub mod destroy;
+pub mod list;
+pub mod logs;
+pub mod open;
+pub mod plan;
+pub mod status;
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::report::Problem;
+
+/// Asks on the terminal; without one, nobody can be asked and `--yes` is needed.
+pub fn confirm(question: &str) -> Result<bool, Problem> {
+    if !io::stdin().is_terminal() {
+        return Err(Problem::usage("ask before changing something: standard input is not a terminal").hint("say --yes"));
+    }
+    anstream::eprint!("{question} [y/N] ");
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}

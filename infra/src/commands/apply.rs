@@ -1,0 +1,99 @@
+//! `infra apply`: make the world as the scenario says.
+
+use std::time::Instant;
+
+use engine::{Outcome, Policy, timing};
+use serde_json::json;
+
+use crate::arguments;
+use crate::commands::{confirm, plan};
+use crate::prepare::{Prepared, Request, prepare};
+use crate::report::{self, Exit, Problem};
+use crate::session::{Run, Session};
+use crate::settings::Settings;
+use crate::view::{self, style, summary};
+
+/// Runs the command.
+pub async fn run(command: arguments::Apply, settings: &Settings) -> Result<Exit, Problem> {
+    let began = Instant::now();
+    let request = Request::new(&command.which, &command.target, settings)?;
+    let mut session = Session::open(request.deployment.clone())?;
+    let result = apply(&command, settings, request, &mut session, began).await;
+    if session.journal.inventory().last_number() == 0 {
+        // Nothing was begun: no empty deployment shall be left to wonder about.
+        session.remove()?;
+    }
+    result
+}
+
+async fn apply(
+    command: &arguments::Apply,
+    settings: &Settings,
+    request: Request,
+    session: &mut Session,
+    began: Instant,
+) -> Result<Exit, Problem> {
+    let scenario = request.scenario.file.clone();
+    let prepared = prepare(request, session.journal.inventory(), settings, Some(session.lock_file()?)).await?;
+    if prepared.plan.is_empty() {
+        nothing_to_do(&prepared, settings, began);
+        return Ok(Exit::Done);
+    }
+    if !settings.json {
+        plan::print(&prepared);
+        println!();
+    }
+    if !command.yes && !confirm("Go on?")? {
+        anstream::eprintln!("nothing was changed");
+        return Ok(Exit::Interrupted);
+    }
+    let scenario = std::path::absolute(scenario)?.to_str().map(ToOwned::to_owned);
+    let run = session.run("apply", scenario, &prepared.plan, &prepared.registry, Policy::StopAtFailure, settings.json).await?;
+    conclude(&prepared, &run, settings);
+    Ok(report::of_outcome(&run.outcome))
+}
+
+fn nothing_to_do(prepared: &Prepared, settings: &Settings, began: Instant) {
+    let seconds = began.elapsed().as_secs_f64();
+    if settings.json {
+        println!("{}", json!({ "event": "summary", "success": true, "changed": 0, "seconds": seconds, "addresses": prepared.addresses }));
+        return;
+    }
+    anstream::println!("{}: nothing to do  {}", prepared.name, style::dim(view::duration(seconds)));
+    print_addresses(prepared);
+}
+
+fn conclude(prepared: &Prepared, run: &Run, settings: &Settings) {
+    let Run { outcome, records } = run;
+    let timing = timing(&prepared.plan, records);
+    if settings.json {
+        println!("{}", summary_of(prepared, outcome, &timing));
+        return;
+    }
+    if !outcome.is_success() {
+        anstream::eprint!("\n{}", summary::unfinished(outcome, &format!("`infra destroy --name {}` removes it", prepared.name)));
+        return;
+    }
+    println!();
+    print_addresses(prepared);
+    anstream::print!("\n{}", summary::timing(&timing));
+    anstream::println!("\n{}", style::dim(format!("infra destroy --name {} removes everything again", prepared.name)));
+}
+
+fn summary_of(prepared: &Prepared, outcome: &Outcome, timing: &engine::Timing) -> serde_json::Value {
+    json!({
+        "event": "summary",
+        "success": outcome.is_success(),
+        "changed": outcome.changed,
+        "seconds": timing.total_seconds,
+        "longest_chain_seconds": timing.chain_seconds(),
+        "longest_chain": timing.chain,
+        "addresses": prepared.addresses,
+    })
+}
+
+fn print_addresses(prepared: &Prepared) {
+    for address in &prepared.addresses {
+        anstream::println!("  {:<28} {}", address.service, style::hint(&address.url));
+    }
+}

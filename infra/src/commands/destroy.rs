@@ -1,0 +1,100 @@
+//! `infra destroy`: remove everything that was made, and prove that it is gone.
+
+use engine::{Change, Deployment, Gone, Graph, Node, Outcome, Policy, plan};
+use serde_json::json;
+
+use crate::arguments::{self, Target};
+use crate::commands::confirm;
+use crate::report::{self, Exit, Problem};
+use crate::session::{Run, Session, registry};
+use crate::settings::{Settings, shown};
+use crate::view::{self, style, summary};
+use crate::which::choose;
+
+/// Runs the command. It needs the journal or the labels, never the scenario.
+pub async fn run(command: arguments::Destroy, settings: &Settings) -> Result<Exit, Problem> {
+    let deployment = choose(&command.which, settings)?.deployment;
+    let has_journal = deployment.journal().exists();
+    let labelled = if has_journal { Vec::new() } else { find(&deployment, settings).await? };
+    if !has_journal && labelled.is_empty() {
+        return Ok(nothing_there(&deployment, settings));
+    }
+    let mut session = Session::open(deployment.clone())?;
+    if !labelled.is_empty() {
+        let found = labelled.into_iter().map(|node| (node.address.clone(), Change::Found { node: Box::new(node) })).collect();
+        session.journal.append(found)?;
+    }
+    let target = Target { provider: None, kind: None, node_image: None };
+    let registry = registry(settings, &target, workloads::Vault::default(), Some(session.lock_file()?));
+    // What is destroyed is not looked at first: every deletion looks for itself.
+    let decided = plan(&Graph::default(), session.journal.inventory(), &Default::default(), &registry)?;
+    if !settings.json && !session.journal.inventory().is_empty() {
+        let heading = if has_journal { "everything of" } else { "everything labelled with" };
+        anstream::print!("{}", view::plan::render(&format!("{heading} {}", deployment.name()), &decided));
+        println!();
+    }
+    if !command.yes && !session.journal.inventory().is_empty() && !confirm("Remove it?")? {
+        anstream::eprintln!("nothing was removed");
+        return Ok(Exit::Interrupted);
+    }
+    let run = session.run("destroy", None, &decided, &registry, Policy::GoOn, settings.json).await?;
+    conclude(session, run, settings).await
+}
+
+/// Everything that carries the deployment's labels or mounts.
+async fn find(deployment: &Deployment, settings: &Settings) -> Result<Vec<Node>, Problem> {
+    let mut nodes = cluster::kind::find(&settings.docker, deployment.name(), deployment.folder(), &settings.kubeconfig)
+        .await
+        .map_err(|failure| report::of_failure(&failure))?;
+    nodes.extend(images::find(&settings.docker, deployment.name()).await.map_err(|failure| report::of_failure(&failure))?);
+    Ok(nodes)
+}
+
+fn nothing_there(deployment: &Deployment, settings: &Settings) -> Exit {
+    let name = deployment.name();
+    if settings.json {
+        println!("{}", json!({ "event": "receipt", "deployment": name, "gone": [], "left": [] }));
+    } else {
+        anstream::println!("{name}: there is nothing to remove; this machine has no journal of it, and nothing carries its label");
+    }
+    Exit::Done
+}
+
+/// Looks once more for anything with the deployment's label, then removes the deployment's own folder.
+async fn conclude(session: Session, run: Run, settings: &Settings) -> Result<Exit, Problem> {
+    let Run { outcome, .. } = run;
+    let deployment = session.deployment.clone();
+    if !outcome.is_success() {
+        print_failure(&outcome, &deployment, settings);
+        return Ok(report::of_outcome(&outcome));
+    }
+    let left: Vec<String> = find(&deployment, settings).await?.into_iter().map(|node| node.title).collect();
+    if !left.is_empty() {
+        return Err(Problem::usage(format!("remove everything: still labelled with {} are {}", deployment.name(), left.join(", ")))
+            .exit(Exit::Failed)
+            .hint("run the same command again; what stays then was made by somebody else with our label"));
+    }
+    let mut gone = outcome.gone;
+    session.remove()?;
+    if !deployment.folder().exists() {
+        gone.push(Gone::new("local folder", shown(deployment.folder())));
+    }
+    if settings.json {
+        println!("{}", json!({ "event": "receipt", "deployment": deployment.name(), "gone": gone, "left": left }));
+    } else {
+        anstream::print!("\n{}", summary::receipt(&gone));
+        anstream::println!("  {} nothing else carries the label of {}", style::good("✓"), deployment.name());
+    }
+    Ok(Exit::Done)
+}
+
+fn print_failure(outcome: &Outcome, deployment: &Deployment, settings: &Settings) {
+    if settings.json {
+        let failed: Vec<String> = outcome.failures.iter().map(|(address, _)| address.to_string()).collect();
+        println!("{}", json!({ "event": "receipt", "deployment": deployment.name(), "gone": outcome.gone, "left": failed }));
+        return;
+    }
+    let left: Vec<String> = outcome.failures.iter().map(|(address, _)| address.to_string()).collect();
+    anstream::eprintln!("\n{} {} may still be there: {}", style::bad("not all is gone:"), deployment.name(), left.join(", "));
+    anstream::eprintln!("{} the same command tries again", style::hint("next:"));
+}

@@ -1,0 +1,127 @@
+//! One deployment under work: its lock, its journal, the behaviour of everything, and a run with its events.
+
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use engine::{
+    Deployment, DeploymentLock, Event, Journal, Outcome, Plan, Policy, Record, Registry, Sink, Sinks, Stop, StopHandle, execute,
+};
+
+use crate::arguments::Target;
+use crate::report::{Problem, of_state};
+use crate::settings::Settings;
+use crate::view::progress::{JsonLines, Progress, Recorder};
+use crate::view::style;
+
+/// How long a child of a killed run may go on before its deployment counts as held: `kind create cluster` on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A deployment that this process works on.
+pub struct Session {
+    /// The deployment.
+    pub deployment: Deployment,
+    /// Its journal.
+    pub journal: Journal,
+    lock: DeploymentLock,
+}
+
+/// What came of a run, with its events.
+pub struct Run {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// The events, without what programs printed.
+    pub records: Vec<Record>,
+}
+
+impl Session {
+    /// Makes the deployment's folder where it is missing, takes its lock and reads its journal.
+    pub fn open(deployment: Deployment) -> Result<Self, Problem> {
+        deployment.make().map_err(of_state)?;
+        let command = std::env::args().collect::<Vec<_>>().join(" ");
+        let waiting = |owner: &str| anstream::eprintln!("{} {owner}: waiting for it", style::change("note:"));
+        let lock = deployment.lock(&command, PATIENCE, waiting).map_err(of_state)?;
+        let journal = Journal::open(&deployment.journal())?;
+        Ok(Self { deployment, journal, lock })
+    }
+
+    /// The locked file, as standard input of child processes: they keep the deployment locked as long as they live.
+    pub fn lock_file(&self) -> Result<Arc<File>, Problem> {
+        Ok(Arc::new(self.lock.file()?))
+    }
+
+    /// Carries a plan out, telling the person and the record of the run.
+    pub async fn run(
+        &mut self,
+        command: &str,
+        scenario: Option<String>,
+        plan: &Plan,
+        registry: &Registry,
+        policy: Policy,
+        as_json: bool,
+    ) -> Result<Run, Problem> {
+        let (recorder, records) = Recorder::new(&self.deployment.runs())
+            .map_err(|error: io::Error| Problem::from(error).hint(format!("is the disk of {} full?", self.deployment.folder().display())))?;
+        let view: Box<dyn Sink> = if as_json { Box::new(JsonLines) } else { Box::new(Progress::new(plan)) };
+        let sinks = Sinks::new(vec![Box::new(recorder), view]);
+        let name = self.deployment.name().to_owned();
+        sinks.emit(Event::RunBegan { deployment: name.clone(), command: command.to_owned(), scenario });
+        let began = Instant::now();
+        let stop = StopHandle::default();
+        let signals = tokio::spawn(press_on_signals(stop.clone()));
+        let outcome = execute(&name, plan, &mut self.journal, registry, &sinks, &stop, policy).await;
+        signals.abort();
+        let success = outcome.as_ref().is_ok_and(Outcome::is_success);
+        sinks.emit(Event::RunEnded { success, seconds: began.elapsed().as_secs_f64() });
+        Ok(Run { outcome: outcome?, records: take(&records) })
+    }
+
+    /// Removes the deployment's folder, which must not be needed any more, and gives the lock up.
+    pub fn remove(self) -> Result<(), Problem> {
+        self.deployment.remove().map_err(of_state)?;
+        drop(self.lock);
+        Ok(())
+    }
+}
+
+fn take(records: &Mutex<Vec<Record>>) -> Vec<Record> {
+    std::mem::take(&mut records.lock().expect("no sink panics"))
+}
+
+/// The behaviour of every kind that this program knows.
+pub fn registry(settings: &Settings, target: &Target, vault: workloads::Vault, lock: Option<Arc<File>>) -> Registry {
+    let mut registry = Registry::default();
+    cluster::kind::register(&mut registry, &settings.docker, cluster::kind::Options { binary: target.kind.clone(), lock: lock.clone() });
+    let images = images::Options { cache: settings.cache.join("images"), lock, docker_config: settings.docker_config.clone() };
+    images::register(&mut registry, &settings.docker, &images);
+    workloads::register(&mut registry, vault);
+    registry
+}
+
+/// Turns interrupts into requests to stop, and says what each of them means.
+async fn press_on_signals(stop: StopHandle) {
+    while next_signal().await.is_ok() {
+        match stop.press() {
+            Stop::Abandon => anstream::eprintln!("{} abandoning what runs; the same command goes on from here later", style::bad("stopping:")),
+            _ => anstream::eprintln!(
+                "{} starting nothing new, letting what changes the world finish; once more to abandon it",
+                style::change("stopping:")
+            ),
+        }
+    }
+}
+
+/// The next interrupt from the keyboard, or a polite request to end.
+pub async fn next_signal() -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        tokio::select! {
+            interrupted = tokio::signal::ctrl_c() => interrupted,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}

@@ -1,0 +1,216 @@
+//! What runs right now, as it happens: live lines on a terminal, plain lines where the output is piped, JSON where it is asked for.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use engine::{Address, Blocker, Event, Operation, Plan, Record, Sink};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::view::{duration, style};
+
+/// A section with more steps than this is told in sums, not step by step.
+const TOLD_ONE_BY_ONE: usize = 25;
+/// At most so many live lines at once.
+const LIVE_LINES: usize = 12;
+
+/// Prints every record as one line of JSON on standard output.
+pub struct JsonLines;
+
+impl Sink for JsonLines {
+    fn take(&self, record: &Record) {
+        let line = serde_json::to_string(record).expect("a record has only string keys");
+        // A reader that went away is no reason to stop a run that changes the world.
+        let _ = writeln!(io::stdout().lock(), "{line}");
+    }
+}
+
+/// Keeps the record of the run: in a file, and in memory for the summary.
+pub struct Recorder {
+    file: Mutex<File>,
+    records: Arc<Mutex<Vec<Record>>>,
+}
+
+impl Recorder {
+    /// Writes to a new file in the folder, named by the run's number. Returns it with the records as they come.
+    pub fn new(folder: &Path) -> io::Result<(Self, Arc<Mutex<Vec<Record>>>)> {
+        let last = std::fs::read_dir(folder)?.filter_map(|entry| entry.ok()?.path().file_stem()?.to_str()?.parse::<u32>().ok()).max();
+        let path = folder.join(format!("{:04}.jsonl", last.unwrap_or(0) + 1));
+        let records = Arc::new(Mutex::new(Vec::new()));
+        Ok((Self { file: Mutex::new(File::create(path)?), records: records.clone() }, records))
+    }
+}
+
+impl Sink for Recorder {
+    fn take(&self, record: &Record) {
+        let mut line = serde_json::to_string(record).expect("a record has only string keys");
+        line.push('\n');
+        // The journal is what counts; a record that cannot be written (a full disk) shows in the journal's own error.
+        let _ = self.file.lock().expect("no sink panics").write_all(line.as_bytes());
+        // Programs' output is only for the file: it can be long.
+        if !matches!(record.event, Event::StepOutput { .. }) {
+            self.records.lock().expect("no sink panics").push(record.clone());
+        }
+    }
+}
+
+/// Tells a person what happens.
+pub struct Progress {
+    live: Option<MultiProgress>,
+    titles: HashMap<Address, String>,
+    sections: HashMap<Address, String>,
+    sums: Mutex<BTreeMap<String, Sum>>,
+    bars: Mutex<HashMap<Address, Line>>,
+}
+
+/// A section that is told in sums.
+#[derive(Default)]
+struct Sum {
+    total: usize,
+    ended: usize,
+}
+
+/// What is shown of a running step.
+struct Line {
+    bar: Option<ProgressBar>,
+    told: String,
+}
+
+impl Progress {
+    /// For the steps of this plan.
+    pub fn new(plan: &Plan) -> Self {
+        let changing = || plan.steps.iter().filter(|step| step.action.is_change());
+        let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
+        for step in changing() {
+            sums.entry(step.node.section.clone()).or_default().total += 1;
+        }
+        sums.retain(|_, sum| sum.total > TOLD_ONE_BY_ONE);
+        Self {
+            live: io::stderr().is_terminal().then(MultiProgress::new),
+            titles: changing().map(|step| (step.node.address.clone(), step.node.title.clone())).collect(),
+            sections: changing().map(|step| (step.node.address.clone(), step.node.section.clone())).collect(),
+            sums: Mutex::new(sums),
+            bars: Mutex::new(HashMap::new()),
+        }
+    }
+
+    fn say(&self, line: &str) {
+        match &self.live {
+            Some(live) => live.suspend(|| anstream::eprintln!("{line}")),
+            None => anstream::eprintln!("{line}"),
+        }
+    }
+
+    fn title(&self, address: &Address) -> String {
+        self.titles.get(address).cloned().unwrap_or_else(|| address.to_string())
+    }
+
+    fn is_told_in_sums(&self, address: &Address) -> bool {
+        self.sections.get(address).is_some_and(|section| self.sums.lock().expect("no sink panics").contains_key(section))
+    }
+
+    fn began(&self, address: &Address, title: &str) {
+        if self.is_told_in_sums(address) {
+            return;
+        }
+        let mut bars = self.bars.lock().expect("no sink panics");
+        let room = bars.len() < LIVE_LINES;
+        let bar = self.live.as_ref().filter(|_| room).map(|live| {
+            let bar = live.add(ProgressBar::new_spinner());
+            bar.set_style(ProgressStyle::with_template("  {spinner:.cyan} {prefix}  {elapsed:>4.dim}  {wide_msg:.dim}").expect("a fixed template"));
+            bar.set_prefix(format!("{title:<40}"));
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        bars.insert(address.clone(), Line { bar, told: String::new() });
+    }
+
+    /// What a running step does: on its live line, or as a line of its own where it says something new.
+    fn progress(&self, address: &Address, message: &str) {
+        let mut bars = self.bars.lock().expect("no sink panics");
+        let Some(line) = bars.get_mut(address) else { return };
+        if let Some(bar) = &line.bar {
+            bar.set_message(message.to_owned());
+        } else if line.told != message {
+            message.clone_into(&mut line.told);
+            if self.live.is_none() {
+                self.say(&format!("    {}: {message}", self.title(address)));
+            }
+        }
+    }
+
+    fn ended(&self, address: &Address, operation: Operation, seconds: f64, unchanged: bool) {
+        self.clear(address);
+        if let Some(line) = self.count(address) {
+            self.say(&line);
+        } else if !self.is_told_in_sums(address) {
+            let word = match operation {
+                Operation::Delete => "  removed",
+                _ if unchanged => "  unchanged",
+                _ => "",
+            };
+            self.say(&format!("  {} {:<48} {:>8}{}", style::good("✓"), self.title(address), duration(seconds), style::dim(word)));
+        }
+    }
+
+    /// Counts a step of a section that is told in sums; a line for every tenth of it.
+    fn count(&self, address: &Address) -> Option<String> {
+        let section = self.sections.get(address)?;
+        let mut sums = self.sums.lock().expect("no sink panics");
+        let sum = sums.get_mut(section)?;
+        sum.ended += 1;
+        let told = sum.ended == sum.total || sum.ended.is_multiple_of((sum.total / 10).max(1));
+        let mark = if sum.ended == sum.total { style::good("✓") } else { " ".to_owned() };
+        told.then(|| format!("  {mark} {section}: {} of {}", sum.ended, sum.total))
+    }
+
+    fn failed(&self, address: &Address, seconds: f64, causes: &[String], hint: Option<&str>) {
+        self.clear(address);
+        let mut text = format!("  {} {:<48} {:>8}", style::bad("✗"), self.title(address), duration(seconds));
+        for cause in causes {
+            for line in cause.lines() {
+                text.push_str(&format!("\n      {line}"));
+            }
+        }
+        if let Some(hint) = hint {
+            text.push_str(&format!("\n      {} {hint}", style::hint("hint:")));
+        }
+        self.say(&text);
+    }
+
+    fn blocked(&self, address: &Address, blockers: &[Blocker]) {
+        for blocker in blockers {
+            let mut text = format!("  {} {}: {} ({})", style::change("!"), self.title(address), blocker.cause, blocker.subject);
+            if !blocker.message.is_empty() {
+                text.push_str(&format!("\n      {}", blocker.message));
+            }
+            for line in &blocker.log {
+                text.push_str(&format!("\n      {} {line}", style::dim("|")));
+            }
+            self.say(&text);
+        }
+    }
+
+    fn clear(&self, address: &Address) {
+        if let Some(Line { bar: Some(bar), .. }) = self.bars.lock().expect("no sink panics").remove(address) {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Sink for Progress {
+    fn take(&self, record: &Record) {
+        match &record.event {
+            Event::StepBegan { address, title, .. } => self.began(address, title),
+            Event::StepProgress { address, message } => self.progress(address, message),
+            Event::StepOutput { address, line } => self.say(&format!("    {} {line}", style::dim(format!("{} |", address.name())))),
+            Event::StepBlocked { address, blockers } => self.blocked(address, blockers),
+            Event::StepEnded { address, operation, seconds, unchanged } => self.ended(address, *operation, *seconds, *unchanged),
+            Event::StepFailed { address, seconds, causes, hint, .. } => self.failed(address, *seconds, causes, hint.as_deref()),
+            Event::RunBegan { .. } | Event::StepMilestone { .. } | Event::StepNotTried { .. } | Event::RunEnded { .. } => {}
+        }
+    }
+}
