@@ -1,10 +1,13 @@
 //! The Docker Engine: connected to as the docker command line would, and only when it is needed.
 
+mod build;
 mod container;
 mod error;
 mod exec;
+mod export;
 mod image;
 mod network;
+mod push;
 mod settings;
 
 use std::sync::Arc;
@@ -14,11 +17,13 @@ use bollard::API_DEFAULT_VERSION;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
+pub use build::Build;
 pub use container::{Container, Mount, PublishedPort};
 pub use error::Error;
 pub use exec::{Exec, ExecOutput};
 pub use image::Image;
 pub use network::Network;
+pub use push::Credentials;
 pub use settings::Settings;
 
 /// How long an engine may take to answer its first call.

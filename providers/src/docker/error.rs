@@ -35,6 +35,16 @@ pub enum Error {
         /// What the engine said.
         message: String,
     },
+    /// A build failed.
+    #[error("build image {tag}: {message}{}", .last_lines.iter().map(|line| format!("\n    {line}")).collect::<String>())]
+    Build {
+        /// The image.
+        tag: String,
+        /// What the engine said.
+        message: String,
+        /// The last lines that the build printed, oldest first.
+        last_lines: Vec<String>,
+    },
     /// The engine went away, or its answer cannot be read. What the call did is not known.
     #[error("{action}: lost contact with the Docker Engine")]
     Lost {
@@ -89,7 +99,14 @@ impl Error {
                 "the disk is full: `docker system df` shows what Docker holds, `docker system prune` frees what is unused"
             }
             Self::Lost { .. } => "see whether Docker still runs (`docker version`), then run the same command again",
-            Self::Missing { .. } | Self::Refused { .. } => return None,
+            Self::Build { message, .. } if message.contains("BuildKit") || message.contains("--mount") => {
+                "the Dockerfile uses what only BuildKit has (`RUN --mount`, heredocs, `COPY --link`): write it without, or build \
+                 the image with `docker buildx build --push` and name it in the manifest"
+            }
+            Self::Build { message, .. } if message.contains("no space left on device") => {
+                "the disk is full: `docker system df` shows what Docker holds, `docker system prune` frees what is unused"
+            }
+            Self::Missing { .. } | Self::Refused { .. } | Self::Build { .. } => return None,
         };
         Some(hint.to_owned())
     }

@@ -1,0 +1,107 @@
+use engine::{Address, Graph, GraphError, Need, Node, output};
+use serde_json::json;
+
+use crate::spec::{self, Source, Spec};
+
+pub(crate) const IMAGE: &str = "image";
+pub(crate) const DELIVERY: &str = "delivery";
+pub(crate) const PUSH: &str = "push";
+
+/// The repository of an image, before it is at a registry. The host does not exist, so nothing can be pulled by mistake.
+pub(crate) fn repository(deployment: &str, name: &str) -> String {
+    format!("infra.local/{deployment}/{name}")
+}
+
+/// How the cluster gets an image.
+#[derive(Clone, Copy, Debug)]
+pub enum Delivery<'a> {
+    /// Straight into the nodes of this kind cluster.
+    Kind {
+        /// The address of the cluster, which announces the milestone `nodes`.
+        cluster: &'a Address,
+        /// The cluster's name.
+        name: &'a str,
+    },
+    /// From a registry: the image is pushed to [`Spec::push`].
+    Registry,
+}
+
+/// Where the nodes of an image are in the graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// The image itself.
+    pub image: Address,
+    /// What makes it available to the cluster. Its output `reference` is what a manifest names; a workload needs this node.
+    pub available: Address,
+}
+
+/// Adds an image and its way to the cluster to a graph. `fingerprint` is the one of [`crate::fingerprint`].
+///
+/// With [`Delivery::Registry`] the specification must say where to push; without that the image is only made, and its reference
+/// is one that no cluster can pull.
+pub fn declare(
+    graph: &mut Graph,
+    deployment: &str,
+    spec: &Spec,
+    fingerprint: &str,
+    delivery: Delivery<'_>,
+) -> Result<Declared, GraphError> {
+    let image = Address::new(IMAGE, &spec.name);
+    let (os, architecture) = spec::platform();
+    let mut node = Node::new(image.clone(), title(spec), "images");
+    node.inputs = json!({
+        "deployment": deployment,
+        "repository": repository(deployment, &spec.name),
+        "platform": format!("{os}/{architecture}"),
+        "fingerprint": fingerprint,
+        "spec": spec,
+    });
+    graph.add(node)?;
+    let available = match (delivery, &spec.push) {
+        (Delivery::Kind { cluster, name }, _) => delivered(graph, deployment, spec, &image, cluster, name)?,
+        (Delivery::Registry, Some(to)) => pushed(graph, spec, &image, to)?,
+        (Delivery::Registry, None) => image.clone(),
+    };
+    Ok(Declared { image, available })
+}
+
+fn title(spec: &Spec) -> String {
+    match &spec.source {
+        Source::Cargo(source) => format!("image {} (cargo {})", spec.name, source.package),
+        Source::Dockerfile(_) => format!("image {} (Dockerfile)", spec.name),
+    }
+}
+
+fn delivered(
+    graph: &mut Graph,
+    deployment: &str,
+    spec: &Spec,
+    image: &Address,
+    cluster: &Address,
+    cluster_name: &str,
+) -> Result<Address, GraphError> {
+    let address = Address::new(DELIVERY, &spec.name);
+    let mut node = Node::new(address.clone(), format!("image {} in the nodes", spec.name), "images");
+    node.inputs = json!({
+        "deployment": deployment,
+        "name": spec.name,
+        "cluster": cluster_name,
+        "reference": output(image, "reference"),
+        "digest": output(image, "digest"),
+    });
+    node.needs = vec![image.clone().into(), Need::milestone(cluster.clone(), "nodes")];
+    node.within = Some(cluster.clone());
+    graph.add(node)?;
+    Ok(address)
+}
+
+fn pushed(graph: &mut Graph, spec: &Spec, image: &Address, to: &str) -> Result<Address, GraphError> {
+    let address = Address::new(PUSH, &spec.name);
+    let mut node = Node::new(address.clone(), format!("image {} at {to}", spec.name), "images");
+    node.inputs = json!({ "to": to, "digest": output(image, "digest") });
+    node.needs = vec![image.clone().into()];
+    // A registry keeps what it was given, and others may have pulled it: nothing is deleted there.
+    node.lasting = false;
+    graph.add(node)?;
+    Ok(address)
+}

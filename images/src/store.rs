@@ -1,0 +1,276 @@
+use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+
+use crate::digest::{self, Digests};
+use crate::oci::{Descriptor, Manifest};
+
+/// Blobs that no image refers to are removed when they are older than this.
+const UNUSED_KEPT: Duration = Duration::from_hours(7 * 24);
+
+/// What is wrong with the local store of images.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file of it cannot be written: no space, no permission.
+    #[error("cannot write the image cache {}", .path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file of it cannot be read.
+    #[error("cannot read {} in the image cache", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A blob is missing, or has not the content that its name says; what was left of it is removed.
+    #[error("{digest} in the image cache is missing or damaged")]
+    Damaged {
+        /// The blob.
+        digest: String,
+    },
+}
+
+/// The images of this machine: blobs by their content's digest, and what was made of what.
+///
+/// Files appear in one step, complete, so several processes may use one store at the same time. What is not referred to by an
+/// image of a deployment goes away a week later, while nobody else uses the store.
+pub struct Store {
+    folder: PathBuf,
+    digests: Digests,
+    _in_use: File,
+}
+
+impl Store {
+    /// Opens the store in a folder and makes it where it is missing.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let fail = |source| StoreError::Write { path: folder.to_owned(), source };
+        for part in ["blobs/sha256", "references", "temporary"] {
+            fs::create_dir_all(folder.join(part)).map_err(fail)?;
+        }
+        let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(fail)?;
+        let store = Self { folder: folder.to_owned(), digests: Digests::open(folder.join("digests.json")), _in_use: lock };
+        match store._in_use.try_lock() {
+            Ok(()) => store.remove_unused(UNUSED_KEPT)?,
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(source)) => return Err(fail(source)),
+        }
+        store._in_use.lock_shared().map_err(fail)?;
+        Ok(store)
+    }
+
+    /// Digests of files outside of the store, remembered in it.
+    pub fn digests(&self) -> &Digests {
+        &self.digests
+    }
+
+    /// Where a blob lies, or would lie.
+    pub fn path(&self, digest: &str) -> PathBuf {
+        self.folder.join("blobs/sha256").join(digest.trim_start_matches("sha256:"))
+    }
+
+    /// Whether a blob is there with the right content. One that is damaged is removed, so that it is made anew.
+    pub fn has(&self, blob: &Descriptor) -> bool {
+        let path = self.path(&blob.digest);
+        let Ok(found) = fs::metadata(&path) else { return false };
+        let sound = found.len() == blob.size && self.digests.of_file(&path).is_ok_and(|digest| digest == blob.digest);
+        if !sound {
+            // Whoever makes it anew replaces it anyway.
+            let _ = fs::remove_file(&path);
+        }
+        sound
+    }
+
+    /// The blob of a digest, if it is there with the right content.
+    pub fn find(&self, media_type: &str, digest: &str) -> Option<Descriptor> {
+        let size = fs::metadata(self.path(digest)).ok()?.len();
+        let blob = Descriptor { media_type: media_type.to_owned(), digest: digest.to_owned(), size };
+        self.has(&blob).then_some(blob)
+    }
+
+    /// Opens a blob for reading, after a look at its content.
+    pub fn open_blob(&self, blob: &Descriptor) -> Result<File, StoreError> {
+        if !self.has(blob) {
+            return Err(StoreError::Damaged { digest: blob.digest.clone() });
+        }
+        let path = self.path(&blob.digest);
+        File::open(&path).map_err(|source| StoreError::Read { path, source })
+    }
+
+    /// Starts a new blob.
+    pub fn writer(&self) -> Result<BlobWriter<'_>, StoreError> {
+        let file = self.temporary()?;
+        Ok(BlobWriter { store: self, file: io::BufWriter::with_capacity(256 * 1024, file), hash: Sha256::new(), size: 0 })
+    }
+
+    /// Puts a small blob.
+    pub fn put(&self, media_type: &str, bytes: &[u8]) -> Result<Descriptor, StoreError> {
+        let mut writer = self.writer()?;
+        writer.write_all(bytes).map_err(|source| self.write_error(source))?;
+        writer.commit(media_type)
+    }
+
+    /// Reads a manifest and makes sure that everything it refers to is there and sound.
+    pub fn manifest(&self, digest: &str) -> Result<(Manifest, Descriptor), StoreError> {
+        let damaged = || StoreError::Damaged { digest: digest.to_owned() };
+        let bytes = fs::read(self.path(digest)).map_err(|_| damaged())?;
+        let sound = digest::of_bytes(&bytes) == digest;
+        let manifest: Manifest = serde_json::from_slice(&bytes).ok().filter(|_| sound).ok_or_else(damaged)?;
+        if let Some(missing) = manifest.blobs().find(|blob| !self.has(blob)) {
+            return Err(StoreError::Damaged { digest: missing.digest.clone() });
+        }
+        let size = bytes.len() as u64;
+        Ok((manifest, Descriptor { media_type: crate::oci::MANIFEST.to_owned(), digest: digest.to_owned(), size }))
+    }
+
+    /// What was remembered under a key, if it can be read.
+    pub fn recall<T: DeserializeOwned>(&self, area: &str, key: &str) -> Option<T> {
+        let bytes = fs::read(self.folder.join(area).join(file_name(key))).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Remembers something under a key.
+    pub fn remember<T: Serialize>(&self, area: &str, key: &str, value: &T) -> Result<(), StoreError> {
+        let path = self.folder.join(area).join(file_name(key));
+        let write = || -> io::Result<()> {
+            fs::create_dir_all(path.parent().expect("it lies in the area"))?;
+            let mut file = NamedTempFile::new_in(self.folder.join("temporary"))?;
+            file.write_all(&serde_json::to_vec(value)?)?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        write().map_err(|source| StoreError::Write { path: path.clone(), source })
+    }
+
+    /// Forgets what was remembered under a key; says whether it is gone.
+    pub fn forget(&self, area: &str, key: &str) -> Result<(), StoreError> {
+        let path = self.folder.join(area).join(file_name(key));
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(StoreError::Write { path, source }),
+            _ => Ok(()),
+        }
+    }
+
+    fn temporary(&self) -> Result<NamedTempFile, StoreError> {
+        NamedTempFile::new_in(self.folder.join("temporary")).map_err(|source| self.write_error(source))
+    }
+
+    /// An error of writing into the store.
+    pub(crate) fn write_error(&self, source: io::Error) -> StoreError {
+        StoreError::Write { path: self.folder.clone(), source }
+    }
+
+    /// Removes blobs that no deployment's image refers to, and what was remembered, when older than `age`.
+    fn remove_unused(&self, age: Duration) -> Result<(), StoreError> {
+        let mut used = BTreeSet::new();
+        for reference in files(&self.folder.join("references"))? {
+            let digest: Option<String> = fs::read(&reference).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let Some(digest) = digest else { continue };
+            let manifest = fs::read(self.path(&digest)).ok().and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
+            used.extend(manifest.iter().flat_map(Manifest::blobs).map(|blob| self.path(&blob.digest)));
+            used.insert(self.path(&digest));
+        }
+        let mut candidates = files(&self.folder.join("temporary"))?;
+        for area in ["blobs/sha256", "layers", "built", "compressed"] {
+            candidates.extend(files(&self.folder.join(area))?);
+        }
+        let old = |path: &PathBuf| {
+            let modified = fs::metadata(path).and_then(|found| found.modified()).unwrap_or(SystemTime::now());
+            modified.elapsed().is_ok_and(|since| since > age)
+        };
+        for path in candidates.into_iter().filter(|path| !used.contains(path)).filter(old) {
+            fs::remove_file(&path).map_err(|source| StoreError::Write { path, source })?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.digests.save();
+    }
+}
+
+/// Keys may hold slashes and colons; a file's name may not.
+fn file_name(key: &str) -> String {
+    key.replace(['/', ':'], "_") + ".json"
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let list = || fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>();
+    match list() {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(StoreError::Read { path: folder.to_owned(), source }),
+        listed => Ok(listed.unwrap_or_default()),
+    }
+}
+
+/// A blob that is being written. Dropped without a commit it leaves nothing.
+pub struct BlobWriter<'a> {
+    store: &'a Store,
+    file: io::BufWriter<NamedTempFile>,
+    hash: Sha256,
+    size: u64,
+}
+
+impl BlobWriter<'_> {
+    /// Writes all that a reader gives; an error of the reader is told apart by `unreadable`.
+    pub fn copy_from<E: From<StoreError>>(
+        &mut self,
+        reader: &mut impl Read,
+        unreadable: impl Fn(io::Error) -> E,
+    ) -> Result<(), E> {
+        let mut buffer = vec![0; 256 * 1024];
+        loop {
+            match reader.read(&mut buffer).map_err(&unreadable)? {
+                0 => return Ok(()),
+                length => self.write_all(&buffer[..length]).map_err(|source| self.store.write_error(source))?,
+            }
+        }
+    }
+
+    /// Puts the blob into the store if its digest is among the wanted ones.
+    pub fn commit_wanted(self, media_type: &str, wanted: &BTreeSet<String>) -> Result<Option<Descriptor>, StoreError> {
+        let digest = digest::written(&self.hash.clone().finalize());
+        if wanted.contains(&digest) { self.commit(media_type).map(Some) } else { Ok(None) }
+    }
+
+    /// Puts the blob into the store under its digest; one that is already there is replaced by the same content.
+    pub fn commit(self, media_type: &str) -> Result<Descriptor, StoreError> {
+        let blob = Descriptor { media_type: media_type.to_owned(), digest: digest::written(&self.hash.finalize()), size: self.size };
+        let path = self.store.path(&blob.digest);
+        let persist = || -> io::Result<()> {
+            let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+            file.persist(&path)?;
+            Ok(())
+        };
+        persist().map_err(|source| StoreError::Write { path: path.clone(), source })?;
+        self.store.digests.know(&path, &blob.digest);
+        Ok(blob)
+    }
+}
+
+impl Write for BlobWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let length = self.file.write(bytes)?;
+        self.hash.update(&bytes[..length]);
+        self.size += length as u64;
+        Ok(length)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
