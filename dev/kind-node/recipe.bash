@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2034,SC2154
 # What the node image is made of. Sourced by `build`, which sets $here, $bin, $work, $root, $label and $importer. All that
 # decides about the image's content is in this file, in files/ and in go/: their hash is the image's label.
 
