@@ -142,7 +142,7 @@ pub fn contexts_of(path: &Path, deployment: &str) -> Result<Vec<String>, Error> 
 }
 
 /// Puts a context with its cluster and its user into a file, each named `context` and marked as made for `deployment`, and makes it
-/// the current one.
+/// the current one; the mark remembers which one was current before.
 ///
 /// The file is made (mode 0600) when it does not exist. An entry of an earlier call is replaced; one that infra did not make for this
 /// deployment is refused. The file is locked as kubectl does it, and replaced in one step; a symbolic link stays one.
@@ -155,29 +155,30 @@ pub async fn merge(path: &Path, deployment: &str, context: &str, entry: &Entry) 
         Some("") => EMPTY.to_owned(),
         Some(_) => old.clone().unwrap_or_default(),
     };
-    let extensions = json!([{ "name": MARK, "extension": { "deployment": deployment } }]);
+    let document = text::Document::parse(&text).map_err(|problem| problem.in_file(path))?;
+    let previous = match document.current_context() {
+        Some(current) if current == context => document.previous_context(deployment, context),
+        current => current.filter(|current| !current.is_empty()),
+    };
+    let mark = json!([{ "name": MARK, "extension": { "deployment": deployment } }]);
     let marked = |value: &Value| {
         let mut value = value.clone();
-        value["extensions"] = extensions.clone();
+        value["extensions"] = mark.clone();
         value
     };
-    let leads_to = json!({ "cluster": context, "user": context, "extensions": extensions });
-    let edited = text::Document::parse(&text)
-        .and_then(|document| {
-            document.with_item(
-                "clusters",
-                deployment,
-                context,
-                &json!({ "cluster": marked(&entry.cluster), "name": context }),
-            )
+    let mut leads_to = marked(&json!({ "cluster": context, "user": context }));
+    if let Some(previous) = previous {
+        leads_to["extensions"][0]["extension"]["previous"] = Value::from(previous);
+    }
+    let cluster = json!({ "cluster": marked(&entry.cluster), "name": context });
+    let user = json!({ "name": context, "user": marked(&entry.user) });
+    let edited = document
+        .with_item("clusters", deployment, context, &cluster)
+        .and_then(|edited| {
+            edited.with_item("contexts", deployment, context, &json!({ "context": leads_to, "name": context }))
         })
-        .and_then(|document| {
-            document.with_item("contexts", deployment, context, &json!({ "context": leads_to, "name": context }))
-        })
-        .and_then(|document| {
-            document.with_item("users", deployment, context, &json!({ "name": context, "user": marked(&entry.user) }))
-        })
-        .and_then(|document| document.with_current_context(context))
+        .and_then(|edited| edited.with_item("users", deployment, context, &user))
+        .and_then(|edited| edited.with_current_context(context))
         .map_err(|problem| problem.in_file(path))?;
     text::check_others(&text, edited.text(), context).map_err(|problem| problem.in_file(path))?;
     if old.as_deref() == Some(edited.text()) { Ok(()) } else { file::replace(&target, edited.text()) }
@@ -185,20 +186,22 @@ pub async fn merge(path: &Path, deployment: &str, context: &str, entry: &Entry) 
 
 /// Takes out what [`merge`] put in; says whether anything was there.
 ///
-/// When the context is still the current one, `previous` becomes it again if that still exists, else none is. Entries of the name
-/// that infra did not make for this deployment stay. A file that infra made is removed when nothing is left in it.
-pub async fn remove(path: &Path, deployment: &str, context: &str, previous: Option<&str>) -> Result<bool, Error> {
+/// When the context is still the current one, the one before becomes it again if that still exists, else none is. Entries of the
+/// name that infra did not make for this deployment stay. A file that infra made is removed when nothing is left in it.
+pub async fn remove(path: &Path, deployment: &str, context: &str) -> Result<bool, Error> {
     let target = file::target(path)?;
     if file::read(&target)?.is_none() {
         return Ok(false);
     }
     let lock = lock::take(path).await?;
     let Some(text) = file::read(&target)?.filter(|text| !text.trim().is_empty()) else { return Ok(false) };
-    let edited = text::Document::parse(&text)
-        .and_then(|document| document.without_item("clusters", deployment, context))
-        .and_then(|document| document.without_item("contexts", deployment, context))
-        .and_then(|document| document.without_item("users", deployment, context))
-        .and_then(|document| document.without_current_context(context, previous))
+    let document = text::Document::parse(&text).map_err(|problem| problem.in_file(path))?;
+    let previous = document.previous_context(deployment, context);
+    let edited = document
+        .without_item("clusters", deployment, context)
+        .and_then(|edited| edited.without_item("contexts", deployment, context))
+        .and_then(|edited| edited.without_item("users", deployment, context))
+        .and_then(|edited| edited.without_current_context(context, previous.as_deref()))
         .map_err(|problem| problem.in_file(path))?;
     text::check_others(&text, edited.text(), context).map_err(|problem| problem.in_file(path))?;
     if edited.text() == text {

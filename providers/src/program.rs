@@ -286,3 +286,93 @@ fn pass_on(bytes: &[u8], line: &mut impl FnMut(&str)) {
         line(text.trim_end());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, TryLockError};
+
+    use super::*;
+
+    fn shell(script: &str) -> Program {
+        Program::new("sh").arguments(["-c", script])
+    }
+
+    #[tokio::test]
+    async fn every_line_is_delivered_whatever_ends_it() {
+        let mut lines = Vec::new();
+        let script = r"printf 'one\ntwo\r\nthree 1%%\rthree 2%%\r\n\n'; printf 'four' >&2";
+        shell(script).run(|stream, line| lines.push((stream, line.to_owned()))).await.unwrap();
+        lines.sort_by_key(|(stream, _)| *stream == Stream::Stderr);
+        let texts: Vec<&str> = lines.iter().map(|(_, line)| line.as_str()).collect();
+        assert_eq!(texts, ["one", "two", "three 1%", "three 2%", "four"]);
+        assert_eq!(lines[4].0, Stream::Stderr);
+    }
+
+    #[tokio::test]
+    async fn a_failure_shows_the_last_lines_only() {
+        let error = shell("seq 100; exit 3").run(|_, _| {}).await.unwrap_err();
+        let Error::Exit { code, last_lines, .. } = &error else { panic!("{error}") };
+        assert_eq!((*code, last_lines.len()), (3, KEPT_LINES));
+        assert!(error.to_string().starts_with("sh failed with exit code 3\n    71\n"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_signal_is_told_from_an_exit_code() {
+        let error = shell("kill -TERM $$").run(|_, _| {}).await.unwrap_err();
+        assert!(matches!(error, Error::Signal { signal: 15, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_missing_program_and_a_missing_folder_are_told_apart() {
+        let missing = Program::new("no-such-program").run(|_, _| {}).await.unwrap_err();
+        assert!(matches!(missing, Error::NotFound { .. }), "{missing}");
+        let folder = shell("true").folder("/no/such/folder").run(|_, _| {}).await.unwrap_err();
+        assert!(matches!(folder, Error::Start { .. }), "{folder}");
+    }
+
+    #[tokio::test]
+    async fn a_program_left_behind_does_not_keep_the_end_waiting() {
+        let mut process = String::new();
+        shell("sleep 30 & echo $!").run(|_, line| process = line.to_owned()).await.unwrap();
+        assert!(PathBuf::from("/proc").join(&process).exists(), "the end of sleep was waited for");
+        rustix::process::kill_process(Pid::from_raw(process.parse().unwrap()).unwrap(), Signal::KILL).unwrap();
+    }
+
+    #[tokio::test]
+    async fn dropping_the_run_kills_what_the_program_started_too() {
+        let (sender, mut processes) = tokio::sync::mpsc::unbounded_channel();
+        let run = shell("sleep 60 & echo $!; wait").run(move |_, line| sender.send(line.to_owned()).unwrap());
+        let process = tokio::select! {
+            result = run => panic!("it ended: {result:?}"),
+            process = processes.recv() => process.unwrap(),
+        };
+        let stat = PathBuf::from("/proc").join(process).join("stat");
+        let gone = crate::wait::until("its end", Duration::from_secs(10), Duration::from_millis(10), || async {
+            // A process that nobody has reaped yet is a zombie: it has ended.
+            let ended = fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+            Ok::<_, Error>(if ended {
+                crate::wait::Probe::Ready(())
+            } else {
+                crate::wait::Probe::Pending("it runs".into())
+            })
+        });
+        gone.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_lock_lives_as_long_as_the_program_that_was_given_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let open = move || File::options().create(true).truncate(false).write(true).read(true).open(&path).unwrap();
+        let locked = Arc::new(open());
+        locked.lock().unwrap();
+        let (sender, mut lines) = tokio::sync::mpsc::unbounded_channel();
+        let program = shell("echo started; sleep 60").stdin(Some(locked));
+        let run = tokio::spawn(program.run(move |_, line| sender.send(line.to_owned()).unwrap()));
+        lines.recv().await.unwrap();
+        assert!(matches!(open().try_lock(), Err(TryLockError::WouldBlock)));
+        run.abort();
+        assert!(run.await.unwrap_err().is_cancelled());
+        tokio::task::spawn_blocking(move || open().lock().unwrap()).await.unwrap();
+    }
+}

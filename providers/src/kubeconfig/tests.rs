@@ -59,7 +59,7 @@ async fn a_merged_context_stands_beside_what_was_there() {
 async fn merge_and_remove_give_the_file_back_byte_for_byte() {
     let (_folder, path) = with_file(Some(USERS_FILE));
     merge(&path, "demo", "infra-demo", &sample()).await.unwrap();
-    assert!(remove(&path, "demo", "infra-demo", Some("work")).await.unwrap());
+    assert!(remove(&path, "demo", "infra-demo").await.unwrap());
     assert_eq!(fs::read_to_string(&path).unwrap(), USERS_FILE);
 }
 
@@ -81,7 +81,7 @@ async fn merging_anew_replaces_the_earlier_entry() {
     moved.cluster["server"] = json!("https://127.0.0.1:1");
     merge(&path, "demo", "infra-demo", &moved).await.unwrap();
     assert!(entry(&path, "infra-demo").unwrap() == Some(moved));
-    remove(&path, "demo", "infra-demo", Some("work")).await.unwrap();
+    remove(&path, "demo", "infra-demo").await.unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), USERS_FILE);
 }
 
@@ -91,9 +91,9 @@ async fn a_file_that_was_made_here_is_removed_at_the_end_with_its_folder() {
     merge(&path, "demo", "infra-demo", &sample()).await.unwrap();
     insta::assert_snapshot!(fs::read_to_string(&path).unwrap());
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-    assert!(remove(&path, "demo", "infra-demo", None).await.unwrap());
+    assert!(remove(&path, "demo", "infra-demo").await.unwrap());
     assert!(!folder.path().join(".kube").exists());
-    assert!(!remove(&path, "demo", "infra-demo", None).await.unwrap());
+    assert!(!remove(&path, "demo", "infra-demo").await.unwrap());
 }
 
 #[tokio::test]
@@ -101,9 +101,9 @@ async fn a_file_that_was_made_here_stays_when_others_use_it_too() {
     let (_folder, path) = with_file(None);
     merge(&path, "one", "infra-one", &sample()).await.unwrap();
     merge(&path, "two", "infra-two", &sample()).await.unwrap();
-    remove(&path, "one", "infra-one", None).await.unwrap();
+    remove(&path, "one", "infra-one").await.unwrap();
     assert!(entry(&path, "infra-two").unwrap().is_some());
-    remove(&path, "two", "infra-two", Some("infra-one")).await.unwrap();
+    remove(&path, "two", "infra-two").await.unwrap();
     assert!(!path.exists());
 }
 
@@ -113,7 +113,7 @@ async fn the_current_context_that_the_user_chose_meanwhile_stays() {
     merge(&path, "demo", "infra-demo", &sample()).await.unwrap();
     let chosen = fs::read_to_string(&path).unwrap().replace("current-context: infra-demo", "current-context: other");
     fs::write(&path, chosen).unwrap();
-    remove(&path, "demo", "infra-demo", Some("work")).await.unwrap();
+    remove(&path, "demo", "infra-demo").await.unwrap();
     assert_eq!(current_context(&path).unwrap().as_deref(), Some("other"));
 }
 
@@ -121,7 +121,8 @@ async fn the_current_context_that_the_user_chose_meanwhile_stays() {
 async fn a_previous_context_that_is_gone_is_not_restored() {
     let (_folder, path) = with_file(Some(USERS_FILE));
     merge(&path, "demo", "infra-demo", &sample()).await.unwrap();
-    remove(&path, "demo", "infra-demo", Some("gone")).await.unwrap();
+    fs::write(&path, fs::read_to_string(&path).unwrap().replace("  name: work", "  name: renamed")).unwrap();
+    remove(&path, "demo", "infra-demo").await.unwrap();
     assert_eq!(current_context(&path).unwrap(), None);
 }
 
@@ -130,7 +131,7 @@ async fn an_entry_of_somebody_else_is_refused_and_never_removed() {
     let (_folder, path) = with_file(Some(USERS_FILE));
     let refused = merge(&path, "demo", "work", &sample()).await.unwrap_err();
     assert!(matches!(refused, Error::Foreign { .. }), "{refused}");
-    remove(&path, "demo", "work", None).await.unwrap();
+    remove(&path, "demo", "work").await.unwrap();
     assert!(entry(&path, "work").unwrap().is_some());
 }
 
@@ -242,10 +243,9 @@ proptest! {
     fn any_file_comes_back_as_it_was(text in files()) {
         let (_folder, path) = with_file(Some(&text));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let previous = current_context(&path).unwrap();
         runtime.block_on(merge(&path, "demo", "infra-demo", &sample())).unwrap();
         prop_assert!(entry(&path, "infra-demo").unwrap() == Some(sample()));
-        runtime.block_on(remove(&path, "demo", "infra-demo", previous.as_deref())).unwrap();
+        runtime.block_on(remove(&path, "demo", "infra-demo")).unwrap();
         prop_assert_eq!(fs::read_to_string(&path).unwrap(), text);
     }
 

@@ -84,6 +84,18 @@ impl Document {
         &self.text
     }
 
+    /// The current context, which may be empty.
+    pub(super) fn current_context(&self) -> Option<String> {
+        Some(self.root.member("current-context")?.1.text()?.to_owned())
+    }
+
+    /// The context that was current before ours was merged in, as our mark remembers it.
+    pub(super) fn previous_context(&self, deployment: &str, context: &str) -> Option<String> {
+        let items = self.root.member("contexts").map(|(_, value)| value.items()).unwrap_or_default();
+        let mark = items.iter().find(|item| item.name() == Some(context))?.mark(deployment)?;
+        Some(mark.member("previous")?.1.text()?.to_owned())
+    }
+
     /// Whether it has no entries and no current context.
     pub(super) fn is_empty(&self) -> bool {
         let empty = |key| self.root.member(key).is_none_or(|(_, value)| value.is_empty());
@@ -224,16 +236,17 @@ impl Part {
         }
     }
 
-    /// Whether an entry carries infra's mark for this deployment.
+    /// The mark that infra left on an entry which it made for this deployment.
+    fn mark(&self, deployment: &str) -> Option<&Part> {
+        let (_, inner) = ["cluster", "context", "user"].into_iter().find_map(|key| self.member(key))?;
+        let (_, extensions) = inner.member("extensions")?;
+        let mark = extensions.items().iter().find(|extension| extension.name() == Some(MARK))?;
+        let (_, mark) = mark.member("extension")?;
+        (mark.member("deployment")?.1.text() == Some(deployment)).then_some(mark)
+    }
+
     fn is_marked(&self, deployment: &str) -> bool {
-        let inner = ["cluster", "context", "user"].into_iter().find_map(|key| self.member(key));
-        let extensions = inner.and_then(|(_, inner)| inner.member("extensions"));
-        extensions.is_some_and(|(_, extensions)| {
-            extensions.items().iter().any(|extension| {
-                let owner = extension.member("extension").and_then(|(_, mark)| mark.member("deployment"));
-                extension.name() == Some(MARK) && owner.and_then(|(_, owner)| owner.text()) == Some(deployment)
-            })
-        })
+        self.mark(deployment).is_some()
     }
 
     /// Whether two parts say the same, wherever they stand.
