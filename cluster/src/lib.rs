@@ -1,1 +1,22 @@
-//! cluster
+//! What a cluster is made of on each provider. Every provider has the same files, so that two can be compared: `network` (what its
+//! nodes talk through), `cluster` (the cluster itself), `context` (how the user's kubectl reaches it) and `find` (all of it,
+//! recovered from labels alone).
+
+use serde::{Deserialize, Serialize};
+
+mod context;
+mod failure;
+pub mod kind;
+
+/// A port of this machine that leads to a port of the cluster's nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PortMapping {
+    /// The port of 127.0.0.1 on this machine.
+    pub local_port: u16,
+    /// The port of the node, as a Service of type `NodePort` or `LoadBalancer` has it.
+    pub node_port: u16,
+}
+
+/// The label of everything that infra makes in Docker; its value is the deployment's name.
+pub const DEPLOYMENT_LABEL: &str = "infra.deployment";

@@ -217,8 +217,8 @@ pub async fn remove(path: &Path, deployment: &str, context: &str) -> Result<bool
     Ok(true)
 }
 
-/// Writes a kubeconfig of its own with just this context, mode 0600, in one step.
-pub fn write_private(path: &Path, context: &str, entry: &Entry) -> Result<(), Error> {
+/// A kubeconfig with just this context, as text.
+pub fn private(context: &str, entry: &Entry) -> String {
     let content = json!({
         "apiVersion": "v1",
         "kind": "Config",
@@ -227,7 +227,12 @@ pub fn write_private(path: &Path, context: &str, entry: &Entry) -> Result<(), Er
         "current-context": context,
         "users": [{ "name": context, "user": entry.user }],
     });
-    let text = yaml::block(&content).join("\n") + "\n";
+    yaml::block(&content).join("\n") + "\n"
+}
+
+/// Writes [`private`] to a file of its own, mode 0600, in one step.
+pub fn write_private(path: &Path, context: &str, entry: &Entry) -> Result<(), Error> {
+    let text = private(context, entry);
     match file::read(path)? {
         Some(old) if old == text => Ok(()),
         _ => file::replace(path, &text),

@@ -1,8 +1,14 @@
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{Namespace, Node};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api as Objects, Client, Config};
+use tokio::time::timeout;
+
+/// How long an answer may take.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// The API server of a cluster that is being made, for the few questions that tell how far it is.
 #[derive(Clone)]
@@ -22,7 +28,10 @@ impl Api {
     /// Whether it answers these credentials with the namespace `default`: objects may then be applied. Says why not.
     pub async fn answers(&self) -> Result<(), String> {
         let namespaces: Objects<Namespace> = Objects::all(self.client.clone());
-        namespaces.get("default").await.map(|_| ()).map_err(|error| error.to_string())
+        match timeout(ANSWER_LIMIT, namespaces.get("default")).await {
+            Ok(answer) => answer.map(|_| ()).map_err(|error| error.to_string()),
+            Err(_) => Err(format!("no answer within {} seconds", ANSWER_LIMIT.as_secs())),
+        }
     }
 
     /// How many nodes have joined the cluster.

@@ -1,0 +1,148 @@
+//! Clusters by kind, whose nodes are containers of the local Docker Engine.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use engine::{Address, Graph, GraphError, Node, Registry, output};
+use providers::docker::Docker;
+use serde_json::json;
+
+use crate::{PortMapping, context};
+
+mod boot;
+mod cluster;
+mod find;
+mod network;
+mod nodes;
+
+pub use find::{Files, Seen, find, list};
+
+/// The section of the plan.
+const SECTION: &str = "cluster";
+
+/// A kind cluster that a deployment wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// The deployment's name.
+    pub deployment: String,
+    /// How many nodes, at least 1; workloads may run on all of them.
+    pub nodes: usize,
+    /// The image of the nodes; `None` leaves it to kind.
+    pub node_image: Option<String>,
+    /// Ports of this machine that lead to ports of the nodes. They can be set only when the cluster is made.
+    pub ports: Vec<PortMapping>,
+    /// The program kind; `None` looks for it in `PATH`.
+    pub kind: Option<PathBuf>,
+    /// The deployment's own kubeconfig, which is written with mode 0600.
+    pub kubeconfig: PathBuf,
+    /// A folder of the deployment that is mounted into every node, read-only: by it the cluster is known as the deployment's. It is
+    /// made when it does not exist. Everything in it can be read in the nodes.
+    pub owner_folder: PathBuf,
+    /// The user's kubeconfig, which gets a context; `None` leaves it alone.
+    pub user_kubeconfig: Option<PathBuf>,
+}
+
+impl Spec {
+    /// The name of the cluster, of its network and of the context: the same for each, so that a person finds them.
+    pub fn name(&self) -> String {
+        name(&self.deployment)
+    }
+}
+
+fn name(deployment: &str) -> String {
+    format!("infra-{deployment}")
+}
+
+/// The addresses of what [`declare`] adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// The cluster, with the milestones `nodes` and `api` and the outputs `context` and `server`.
+    pub cluster: Address,
+    /// The context in the user's kubeconfig, if that is wanted.
+    pub context: Option<Address>,
+}
+
+/// Adds a network, the cluster and the context to the graph. Pure.
+pub fn declare(spec: &Spec, graph: &mut Graph) -> Result<Declared, GraphError> {
+    let name = spec.name();
+    let network = Address::new(network::KIND, &name);
+    let mut node = Node::new(network.clone(), format!("Docker network {name}"), SECTION);
+    node.inputs = json!({ "name": name, "deployment": spec.deployment });
+    graph.add(node)?;
+
+    let cluster = Address::new(cluster::KIND, &name);
+    let nodes = if spec.nodes == 1 { "1 node".to_owned() } else { format!("{} nodes", spec.nodes) };
+    let mut node = Node::new(cluster.clone(), format!("kind cluster {name} ({nodes})"), SECTION);
+    node.inputs = serde_json::to_value(cluster::Inputs {
+        name: name.clone(),
+        deployment: spec.deployment.clone(),
+        nodes: spec.nodes,
+        node_image: spec.node_image.clone(),
+        network: name.clone(),
+        ports: spec.ports.clone(),
+        kubeconfig: spec.kubeconfig.clone(),
+        owner_folder: spec.owner_folder.clone(),
+        kind: spec.kind.clone(),
+    })
+    .expect("the inputs are data");
+    node.needs = vec![network.into()];
+    graph.add(node)?;
+
+    let Some(file) = &spec.user_kubeconfig else { return Ok(Declared { cluster, context: None }) };
+    let context = Address::new(context::KIND, &name);
+    let mut node = Node::new(context.clone(), format!("context {name} in {}", file.display()), SECTION);
+    node.inputs = serde_json::to_value(context::Inputs {
+        file: file.clone(),
+        context: name,
+        deployment: spec.deployment.clone(),
+        source: spec.kubeconfig.clone(),
+        server: output(&cluster, "server"),
+    })
+    .expect("the inputs are data");
+    node.needs = vec![cluster.clone().into()];
+    graph.add(node)?;
+    Ok(Declared { cluster, context: Some(context) })
+}
+
+/// Sets the behaviour of `docker-network`, `kind-cluster` and `kubeconfig-context`.
+///
+/// With `lock`, the deployment's lock file, the deployment stays locked as long as a kind works that outlives this process.
+pub fn register(registry: &mut Registry, docker: &Docker, lock: Option<Arc<File>>) {
+    registry.register(network::KIND, network::DockerNetwork::new(docker.clone()));
+    registry.register(cluster::KIND, cluster::KindCluster::new(docker.clone(), lock));
+    registry.register(context::KIND, context::KubeconfigContext);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> Spec {
+        Spec {
+            deployment: "demo".to_owned(),
+            nodes: 2,
+            node_image: Some("kind-node:v1.34.4".to_owned()),
+            ports: vec![PortMapping { local_port: 8080, node_port: 30080 }],
+            kind: None,
+            kubeconfig: "/state/demo/kubeconfig".into(),
+            owner_folder: "/state/demo/owner".into(),
+            user_kubeconfig: Some("/home/me/.kube/config".into()),
+        }
+    }
+
+    #[test]
+    fn a_deployment_declares_network_cluster_and_context() {
+        let mut graph = Graph::default();
+        declare(&spec(), &mut graph).unwrap();
+        let nodes: Vec<&Node> = graph.in_order().unwrap();
+        insta::assert_json_snapshot!(nodes);
+    }
+
+    #[test]
+    fn without_the_users_kubeconfig_no_context_is_declared() {
+        let mut graph = Graph::default();
+        let declared = declare(&Spec { user_kubeconfig: None, ..spec() }, &mut graph).unwrap();
+        assert_eq!((declared.context, graph.nodes().count()), (None, 2));
+    }
+}
