@@ -195,7 +195,7 @@ fn place_images(spec: &Spec, manifest: &mut Value, notes: &mut Vec<String>) -> B
     used
 }
 
-/// Sets the node ports of a LoadBalancer service that is mapped to local ports; says to which.
+/// Sets the node ports of a `LoadBalancer` service that is mapped to local ports; says to which.
 fn place_node_ports(spec: &Spec, identity: &Identity, manifest: &mut Value) -> Vec<String> {
     let mut notes = Vec::new();
     if identity.kind.kind != "Service" || manifest["spec"]["type"] != "LoadBalancer" {

@@ -105,6 +105,7 @@ mod tests {
         changed_immutable_field(&of(old), &of(new))
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "the table below reads better without a reference at each value")]
     fn spec(kind: &str, old: Value, new: Value) -> Option<String> {
         forced(kind, json!({ "spec": old }), json!({ "spec": new }))
     }

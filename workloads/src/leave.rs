@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::failure::ObjectError;
 
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_mins(5);
 /// Nothing is said of a deletion that is faster than this.
 const QUIET: Duration = Duration::from_secs(2);
 
@@ -109,6 +109,6 @@ async fn claim_users(client: &Client, claim: &Identity) -> String {
         let mut volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
         volumes.any(|volume| volume["persistentVolumeClaim"]["claimName"] == claim.name.as_str())
     };
-    let users: Vec<&str> = pods.iter().filter(uses).filter_map(|pod| pod["metadata"]["name"].as_str()).collect();
-    if users.is_empty() { "it is still in use".into() } else { format!("used by pod {}", users.join(", ")) }
+    let names: Vec<&str> = pods.iter().filter(uses).filter_map(|pod| pod["metadata"]["name"].as_str()).collect();
+    if names.is_empty() { "it is still in use".into() } else { format!("used by pod {}", names.join(", ")) }
 }

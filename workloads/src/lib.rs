@@ -3,20 +3,27 @@
 //! [`declare`] puts a scenario's manifests into a graph, [`register`] gives the behaviour of its nodes: `object`, `ready` and `check`.
 
 mod declare;
+mod explain;
 mod failure;
+mod follow;
 mod immutable;
+mod judge;
 mod leave;
 mod listing;
 mod manifest;
 mod object;
+mod observer;
 mod owned;
 mod quantity;
+mod ready;
+mod scene;
 mod spec;
 mod vault;
 
 pub use declare::{DeclareError, declare};
 pub use failure::ObjectError;
 pub use manifest::DEPLOYMENT_LABEL;
+pub use ready::ReadyError;
 pub use spec::{Check, Expectation, Manifest, NodePort, Question, Spec, Step};
 pub use vault::{Unknown, Vault};
 
@@ -29,4 +36,5 @@ pub fn register(registry: &mut Registry, clients: &Clients, vault: &Vault) {
         "object",
         object::Object { clients: clients.clone(), listings: listing::Listings::default(), vault: vault.clone() },
     );
+    registry.register("ready", ready::Ready { clients: clients.clone() });
 }

@@ -209,7 +209,7 @@ impl Object {
         Ok(gone)
     }
 
-    /// Deletes the claims that a StatefulSet's templates made: they outlive it, and nothing else would delete them.
+    /// Deletes the claims that the templates of a stateful set made: they outlive it, and nothing else would delete them.
     async fn remove_claims(&self, context: &Context, client: &Client, inputs: &Inputs) -> Result<Vec<Gone>, ObjectError> {
         let templates = inputs.manifest.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array);
         let prefixes: Vec<String> = templates

@@ -1,6 +1,6 @@
 use std::collections::HashMap;
-use std::fmt;
-use std::io::{Read, Write};
+use std::fmt::{self, Write as _};
+use std::io::{Read, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Arc, RwLock};
@@ -114,7 +114,10 @@ pub(crate) fn is_secret(manifest: &Value) -> bool {
 }
 
 pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
