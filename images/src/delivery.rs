@@ -8,6 +8,7 @@ use engine::{Context, Failure, Gone, Held, Observation, Resource};
 use futures::future;
 use providers::docker::{self, Docker, Exec, ExecOutput};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::image::{explain_docker, explain_store, megabytes};
@@ -36,17 +37,22 @@ pub struct Deliveries {
 
 #[derive(Deserialize)]
 struct Inputs {
-    deployment: String,
-    name: String,
-    cluster: String,
+    #[serde(flatten)]
+    place: Place,
     reference: String,
     digest: String,
 }
 
-impl Inputs {
-    fn read(inputs: &Value) -> Result<Self, Failure> {
-        Ok(serde_json::from_value(inputs.clone())?)
-    }
+/// What is known of a delivery even before its image is made.
+#[derive(Deserialize)]
+struct Place {
+    deployment: String,
+    name: String,
+    cluster: String,
+}
+
+fn read<T: DeserializeOwned>(inputs: &Value) -> Result<T, Failure> {
+    Ok(serde_json::from_value(inputs.clone())?)
 }
 
 /// A delivery to one node that failed.
@@ -171,13 +177,13 @@ impl Image {
 #[async_trait]
 impl Resource for Deliveries {
     async fn observe(&self, held: &[&Held]) -> Vec<Observation> {
-        let inputs: Vec<Option<Inputs>> = held.iter().map(|held| Inputs::read(&held.node.inputs).ok()).collect();
-        let clusters: BTreeSet<&str> = inputs.iter().flatten().map(|inputs| inputs.cluster.as_str()).collect();
+        let inputs: Vec<Option<Inputs>> = held.iter().map(|held| read(&held.node.inputs).ok()).collect();
+        let clusters: BTreeSet<&str> = inputs.iter().flatten().map(|inputs| inputs.place.cluster.as_str()).collect();
         let looks = clusters.into_iter().map(|cluster| async move { (cluster, self.images(cluster).await) });
         let found: BTreeMap<&str, _> = future::join_all(looks).await.into_iter().collect();
         let observe = |inputs: &Option<Inputs>| {
             let Some(inputs) = inputs else { return Observation::Unknown("its inputs are of another version".to_owned()) };
-            match &found[inputs.cluster.as_str()] {
+            match &found[inputs.place.cluster.as_str()] {
                 Err(error) => Observation::Unknown(error.to_string()),
                 Ok(nodes) if nodes.is_empty() => Observation::Absent,
                 Ok(nodes) => match nodes.iter().find(|(_, images)| !images.contains(&inputs.reference)) {
@@ -191,15 +197,15 @@ impl Resource for Deliveries {
     }
 
     async fn create(&self, context: &Context, inputs: &Value) -> Result<Value, Failure> {
-        let inputs = Inputs::read(inputs)?;
+        let inputs: Inputs = read(inputs)?;
         let store = self.store.get().map_err(explain_store)?;
         let (manifest, descriptor) = store.manifest(&inputs.digest).map_err(|error| {
             explain_store(error).hint("run the same command again: the image is then made anew")
         })?;
         let image = Image { store, reference: inputs.reference, manifest, descriptor };
-        let nodes = self.nodes(&inputs.cluster).await.map_err(explain_docker)?;
+        let nodes = self.nodes(&inputs.place.cluster).await.map_err(explain_docker)?;
         if nodes.is_empty() {
-            return Err(Failure::from(DeliveryError::NoNodes { cluster: inputs.cluster }).nothing_remains());
+            return Err(Failure::from(DeliveryError::NoNodes { cluster: inputs.place.cluster }).nothing_remains());
         }
         let sent = future::try_join_all(nodes.iter().map(|node| self.deliver(node, &image))).await?;
         let bytes: u64 = sent.iter().sum();
@@ -209,9 +215,9 @@ impl Resource for Deliveries {
 
     async fn update(&self, context: &Context, old: &Value, new: &Value) -> Result<Value, Failure> {
         let outputs = self.create(context, new).await?;
-        let (old, new) = (Inputs::read(old)?, Inputs::read(new)?);
-        if old.reference != new.reference && old.cluster == new.cluster {
-            for node in self.nodes(&old.cluster).await.map_err(explain_docker)? {
+        let (old, new): (Inputs, Inputs) = (read(old)?, read(new)?);
+        if old.reference != new.reference && old.place.cluster == new.place.cluster {
+            for node in self.nodes(&old.place.cluster).await.map_err(explain_docker)? {
                 self.run(&node, Exec::new(["sh", "-c", UNPIN, "unpin", &old.reference])).await?;
             }
         }
@@ -219,24 +225,25 @@ impl Resource for Deliveries {
     }
 
     async fn delete(&self, _context: &Context, inputs: &Value) -> Result<Vec<Gone>, Failure> {
-        let inputs = Inputs::read(inputs)?;
-        let prefix = format!("{}@", declare::repository(&inputs.deployment, &inputs.name));
-        for (node, images) in self.images(&inputs.cluster).await? {
+        let place: Place = read(inputs)?;
+        let repository = declare::repository(&place.deployment, &place.name);
+        let prefix = format!("{repository}@");
+        for (node, images) in self.images(&place.cluster).await? {
             let ours: Vec<String> = images.into_iter().filter(|image| image.starts_with(&prefix)).collect();
             if !ours.is_empty() {
                 let command = ["ctr", "-n", "k8s.io", "images", "rm", "--sync"].map(str::to_owned).into_iter().chain(ours);
                 let output = self.run(&node, Exec::new(command)).await?;
                 if !output.success() {
-                    let reference = inputs.reference.clone();
+                    let reference = repository;
                     return Err(DeliveryError::Refused { node, reference, message: output.message() }.into());
                 }
             }
         }
-        let left = self.images(&inputs.cluster).await?;
+        let left = self.images(&place.cluster).await?;
         let left = left.into_iter().find(|(_, images)| images.iter().any(|image| image.starts_with(&prefix)));
         match left {
             Some((node, _)) => Err(Failure::from(format!("image {prefix} is still in node {node} after its removal"))),
-            None => Ok(vec![Gone::new("image in nodes", inputs.reference)]),
+            None => Ok(vec![Gone::new("image in nodes", repository)]),
         }
     }
 }

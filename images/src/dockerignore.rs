@@ -23,9 +23,9 @@ enum Token {
     One,
     /// `*`: any number of characters, no slash.
     Segment,
-    /// `**/`: any number of leading segments, none too.
+    /// `**/` and `**` before something: any number of whole segments, none too.
     Segments,
-    /// `**` elsewhere: anything.
+    /// `**` at the end: anything.
     Anything,
     Set {
         negated: bool,
@@ -110,8 +110,10 @@ fn tokens(pattern: &str) -> Result<Vec<Token>, &'static str> {
     while let Some(character) = rest.next() {
         tokens.push(match character {
             '*' if rest.next_if_eq(&'*').is_some() => {
-                let crosses = rest.next_if_eq(&'/').is_some();
-                if crosses && rest.peek().is_some() { Token::Segments } else { Token::Anything }
+                // `**name` at the start is a plain suffix, unless there are more wild cards; so it is in Docker.
+                let is_suffix = tokens.is_empty() && rest.peek() != Some(&'/') && !rest.clone().any(|next| "*?[]\\".contains(next));
+                rest.next_if_eq(&'/');
+                if is_suffix || rest.peek().is_none() { Token::Anything } else { Token::Segments }
             }
             '*' => Token::Segment,
             '?' => Token::One,
@@ -155,7 +157,7 @@ fn matches(tokens: &[Token], path: &[char]) -> bool {
         Token::One => first.is_some_and(|character| character != '/') && matches(others, &path[1..]),
         Token::Set { negated, ranges } => {
             let inside = |character| ranges.iter().any(|(from, to)| (*from..=*to).contains(&character));
-            first.is_some_and(|character| character != '/' && inside(character) != *negated) && matches(others, &path[1..])
+            first.is_some_and(|character| inside(character) != *negated) && matches(others, &path[1..])
         }
         Token::Segment => {
             let longest = path.iter().position(|character| *character == '/').unwrap_or(path.len());
@@ -207,6 +209,10 @@ mod tests {
             ("**", "anything/at/all", true),
             ("**/node_modules", "web/node_modules/x/y.js", true),
             ("a**b", "a/x/b", true),
+            ("a**b", "axb", false),
+            ("**b", "a/xb", true),
+            ("**b?", "a/xbc", false),
+            ("a[^b]c", "a/c", true),
             ("[a-c]x", "bx", true),
             ("[a-c]x", "dx", false),
             ("[^a-c]x", "dx", true),
