@@ -5,6 +5,7 @@
 
 mod files;
 mod load;
+mod lower;
 mod manifest;
 mod problems;
 mod reader;
@@ -15,6 +16,7 @@ mod workspace;
 mod yaml;
 
 pub use load::load;
+pub use lower::{LowerError, Lowered, ServiceAddress, Target, lower};
 pub use manifest::{Identity, Manifest};
 pub use report::{Problem, Report};
 pub use scenario::{

@@ -6,6 +6,8 @@ mod services;
 mod steps;
 mod uses;
 
+pub(crate) use uses::without_tag;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +15,7 @@ use crate::problems::{Problems, Source, did_you_mean};
 use crate::reader::{Field, Marked, Reader, Table};
 use crate::report::{Problem, Report};
 use crate::scenario::{Cluster, KindPart, Provider, Scenario};
-use crate::words::{check_dns_label, dns_label};
+use crate::words::{check_dns_label, deployment_name, dns_label};
 use crate::yaml::{self, Mark, Node};
 use crate::{files, load::services::Services};
 
@@ -91,7 +93,7 @@ fn only_document<'n>(reader: &mut Reader<'_>, documents: &'n [Node]) -> Option<&
 fn scenario(reader: &mut Reader<'_>, document: &Node, file: &Path, folder: &Path) -> Option<Scenario> {
     let mut table = reader.table(&Field { name: String::new(), node: document })?;
     table.required(reader, "version", "1", version)?;
-    let name = table.required(reader, "name", &example_name(folder), dns_label);
+    let name = table.required(reader, "name", &example_name(folder), deployment_name);
     let provider = table.optional(reader, "provider", provider).unwrap_or(Provider::Kind);
     let namespace = table.optional(reader, "namespace", dns_label);
     let cluster = table.optional(reader, "cluster", cluster);

@@ -10,6 +10,17 @@ pub(crate) fn dns_label(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Ma
     check_dns_label(reader, &field.name.clone(), text)
 }
 
+/// A name that leaves room for what is made of it: the names of containers, networks and contexts.
+pub(crate) fn deployment_name(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Marked<String>> {
+    const MAX_LENGTH: usize = 40;
+    let name = dns_label(reader, field)?;
+    if name.value.len() <= MAX_LENGTH {
+        return Some(name);
+    }
+    let message = format!("`{}` is too long for the name of a deployment", name.value);
+    reader.problem(name.mark, message, format!("it may have {MAX_LENGTH} characters, and has {}", name.value.len()))
+}
+
 /// The same, for a name that was read already, for example a key.
 pub(crate) fn check_dns_label(reader: &mut Reader<'_>, what: &str, text: Marked<String>) -> Option<Marked<String>> {
     if is_dns_label(&text.value) {

@@ -1,0 +1,137 @@
+//! From a checked scenario and a target to the engine's graph.
+
+mod datasets;
+mod error;
+mod images;
+mod objects;
+mod ports;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use ::images::Delivery;
+use cluster::PortMapping;
+use engine::{Address, Graph};
+use serde::Serialize;
+use serde_json::Value;
+use workloads::Vault;
+
+pub use error::LowerError;
+
+use crate::scenario::{Provider, Scenario};
+use ports::Ports;
+
+/// Where a scenario shall run.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// The deployment's name: the label on everything.
+    pub deployment: String,
+    /// The deployment's own folder, absolute; need not exist.
+    pub deployment_folder: PathBuf,
+    /// The folder of what can be made again, absolute.
+    pub cache: PathBuf,
+    /// The program kind, where it is not the one in `PATH`.
+    pub kind: Option<PathBuf>,
+    /// A node image in place of the scenario's.
+    pub node_image: Option<String>,
+    /// The user's kubeconfig, absolute.
+    pub kubeconfig: PathBuf,
+    /// What the deployment's journal says is there: the inputs by address.
+    pub held: BTreeMap<Address, Value>,
+}
+
+/// What a scenario means on a target.
+#[derive(Debug)]
+pub struct Lowered {
+    /// The wanted end state.
+    pub graph: Graph,
+    /// The values of Secrets, which are in no graph and no journal.
+    pub vault: Vault,
+    /// Where the `LoadBalancer` Services answer on this machine.
+    pub addresses: Vec<ServiceAddress>,
+    /// What is different from what the scenario says, for a person.
+    pub warnings: Vec<String>,
+}
+
+/// Where a port of a Service answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ServiceAddress {
+    /// The Service's name, with its port where it has several: `server` or `server:9090`.
+    pub service: String,
+    /// The Service's namespace.
+    pub namespace: String,
+    /// The Service's port.
+    pub port: u16,
+    /// For example `http://127.0.0.1:8080`.
+    pub url: String,
+}
+
+/// Makes the graph of a scenario.
+///
+/// Reads what goes into the images and writes only below [`Target::cache`], and a key into [`Target::deployment_folder`] where
+/// that exists. A data set that is nowhere on this machine is downloaded. The same scenario, files and target give the same graph.
+pub async fn lower(scenario: &Scenario, target: &Target) -> Result<Lowered, LowerError> {
+    let Provider::Kind = scenario.provider;
+    let datasets = datasets::locate(scenario, &target.cache).await?;
+    let images = images::prepare(scenario, &datasets, &target.cache).await?;
+    let ports = ports::assign(scenario, held_ports(scenario, target).as_deref());
+    let vault = vault(&target.deployment_folder)?;
+
+    let mut graph = Graph::default();
+    let cluster_spec = cluster_spec(scenario, target, &ports);
+    let cluster = cluster::kind::declare(&cluster_spec, &mut graph)?.cluster;
+    let delivery = Delivery::Kind { cluster: &cluster, name: &cluster_spec.name() };
+    let places = images::declare(&images, &target.deployment, delivery, &mut graph)?;
+    let spec = objects::spec(scenario, target, &cluster, places, &ports, &datasets);
+    workloads::declare(&spec, &vault, &mut graph)?;
+    graph.in_order()?;
+    Ok(Lowered { graph, vault, addresses: ports.addresses(), warnings: ports.warnings })
+}
+
+/// The private kubeconfig of the deployment's cluster.
+fn private_kubeconfig(target: &Target) -> PathBuf {
+    target.deployment_folder.join("kubeconfig")
+}
+
+/// The vault with the deployment's key. A deployment that has no folder yet holds nothing that its values could differ from.
+fn vault(folder: &Path) -> Result<Vault, LowerError> {
+    if !folder.is_dir() {
+        return Ok(Vault::new(b"a plan before the first apply"));
+    }
+    let file = folder.join("key");
+    Vault::open(&file).map_err(|source| LowerError::Key { path: file, source })
+}
+
+/// The cluster that the scenario wants.
+fn cluster_spec(scenario: &Scenario, target: &Target, ports: &Ports) -> cluster::kind::Spec {
+    cluster::kind::Spec {
+        deployment: target.deployment.clone(),
+        nodes: nodes(scenario),
+        node_image: node_image(scenario, target).map(str::to_owned),
+        ports: ports.pairs.clone(),
+        kind: target.kind.clone(),
+        kubeconfig: private_kubeconfig(target),
+        owner_folder: target.deployment_folder.join("owner"),
+        user_kubeconfig: Some(target.kubeconfig.clone()),
+    }
+}
+
+fn nodes(scenario: &Scenario) -> usize {
+    usize::try_from(scenario.cluster.nodes).unwrap_or(usize::MAX)
+}
+
+fn node_image<'a>(scenario: &'a Scenario, target: &'a Target) -> Option<&'a str> {
+    target.node_image.as_deref().or(scenario.cluster.kind.node_image.as_deref())
+}
+
+/// The ports of the cluster that is there; none where there is none, or where another one must take its place anyway.
+fn held_ports(scenario: &Scenario, target: &Target) -> Option<Vec<PortMapping>> {
+    let inputs = target.held.iter().find(|(address, _)| address.kind() == "kind-cluster").map(|(_, inputs)| inputs)?;
+    let same = inputs["nodes"] == nodes(scenario) && inputs["node_image"].as_str() == node_image(scenario, target);
+    same.then(|| serde_json::from_value(inputs["ports"].clone()).unwrap_or_default())
+}
+
+/// A path without links and detours, so that it means the same from every folder.
+fn absolute(path: &Path) -> Result<PathBuf, LowerError> {
+    path.canonicalize().map_err(|source| LowerError::Path { path: path.to_owned(), source })
+}

@@ -1,0 +1,145 @@
+//! The graph that a scenario means on kind.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use engine::{Address, Graph, Node};
+use scenarios::{Lowered, Target, load, lower};
+use serde_json::{Value, json};
+
+const FOLDER: &str = "tests/fixtures/good-lowered";
+
+fn target(cache: &Path) -> Target {
+    Target {
+        deployment: "demo".to_owned(),
+        deployment_folder: PathBuf::from("/state/deployments/demo"),
+        cache: cache.to_owned(),
+        kind: None,
+        node_image: Some("kind-node:test".to_owned()),
+        kubeconfig: PathBuf::from("/home/somebody/.kube/config"),
+        held: BTreeMap::new(),
+    }
+}
+
+async fn lowered(target: &Target) -> Lowered {
+    let scenario = load(Path::new(FOLDER)).unwrap_or_else(|report| panic!("{report}"));
+    lower(&scenario, target).await.expect("a graph")
+}
+
+fn node<'g>(graph: &'g Graph, address: &str) -> &'g Node {
+    graph.get(&address.parse().expect("an address")).unwrap_or_else(|| panic!("there is no {address}"))
+}
+
+/// What the journal would hold after the graph was made.
+fn held(graph: &Graph) -> BTreeMap<Address, Value> {
+    graph.nodes().map(|node| (node.address.clone(), node.inputs.clone())).collect()
+}
+
+#[tokio::test]
+async fn a_scenario_becomes_a_graph() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let lowered = lowered(&target(cache.path())).await;
+    let here = Path::new(FOLDER).canonicalize().expect("the fixture").display().to_string();
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(&here, "[scenario]");
+    settings.add_filter(r#""fingerprint": "[^"]+""#, r#""fingerprint": "[fingerprint]""#);
+    settings.add_filter(r#""platform": "linux/[^"]+""#, r#""platform": "linux/[processor]""#);
+    let nodes = lowered.graph.in_order().expect("no circle");
+    settings.bind(|| insta::assert_json_snapshot!("graph", nodes));
+    insta::assert_json_snapshot!("addresses", lowered.addresses);
+    assert_eq!(lowered.warnings, [] as [&str; 0]);
+}
+
+#[tokio::test]
+async fn the_same_scenario_gives_the_same_graph() {
+    let (one, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let first = lowered(&target(one.path())).await;
+    assert_eq!(first.graph, lowered(&target(one.path())).await.graph);
+    assert_eq!(first.graph, lowered(&target(other.path())).await.graph);
+}
+
+#[tokio::test]
+async fn the_value_of_a_secret_is_not_in_the_graph() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let nodes = lowered(&target(cache.path())).await.graph;
+    let text = serde_json::to_string(&nodes.nodes().collect::<Vec<_>>()).expect("data");
+    assert!(text.contains("login"));
+    // As it is written, and in base64.
+    assert!(!text.contains("correct-horse") && !text.contains("Y29ycmVjdC1ob3JzZ"));
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_there_keeps_its_ports() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let fresh = lowered(&target(cache.path())).await;
+    let mut journal = held(&fresh.graph);
+    let cluster: Address = "kind-cluster/infra-demo".parse().expect("an address");
+    let metrics_only = json!([{ "local_port": 9990, "node_port": 31000 }]);
+    journal.get_mut(&cluster).expect("the cluster")["ports"] = metrics_only.clone();
+    let again = lowered(&Target { held: journal, ..target(cache.path()) }).await;
+    assert_eq!(node(&again.graph, "kind-cluster/infra-demo").inputs["ports"], metrics_only);
+    let note = node(&again.graph, "object/service/demo/server").note.clone().expect("a note");
+    assert_eq!(note, "LoadBalancer -> infra open, LoadBalancer -> 127.0.0.1:9990");
+    assert_eq!(
+        again.addresses.iter().map(|address| address.url.as_str()).collect::<Vec<_>>(),
+        ["http://127.0.0.1:9990"]
+    );
+    insta::assert_json_snapshot!("warnings", again.warnings);
+}
+
+#[tokio::test]
+async fn a_cluster_that_must_be_replaced_gets_the_ports_that_are_wanted_now() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let fresh = lowered(&target(cache.path())).await;
+    let mut journal = held(&fresh.graph);
+    let cluster: Address = "kind-cluster/infra-demo".parse().expect("an address");
+    journal.insert(cluster, json!({ "nodes": 1, "node_image": "kind-node:test", "ports": [] }));
+    let again = lowered(&Target { held: journal, ..target(cache.path()) }).await;
+    assert_eq!(again.graph, fresh.graph);
+}
+
+/// A copy of the scenario that can be changed.
+fn copy() -> tempfile::TempDir {
+    fn copy_folder(from: &Path, to: &Path) {
+        std::fs::create_dir_all(to).expect("a folder");
+        for entry in std::fs::read_dir(from).expect("a folder") {
+            let entry = entry.expect("an entry");
+            let (from, to) = (entry.path(), to.join(entry.file_name()));
+            if from.is_dir() {
+                copy_folder(&from, &to);
+            } else {
+                std::fs::copy(&from, &to).expect("a copy");
+            }
+        }
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    copy_folder(Path::new(FOLDER), folder.path());
+    folder
+}
+
+#[tokio::test]
+async fn a_changed_file_changes_only_the_image_that_holds_it() {
+    let (cache, folder) = (tempfile::tempdir().expect("a folder"), copy());
+    let scenario = load(folder.path()).unwrap_or_else(|report| panic!("{report}"));
+    let before = lower(&scenario, &target(cache.path())).await.expect("a graph").graph;
+    std::fs::write(folder.path().join("data/mnist/t10k-labels-idx1-ubyte"), "changed").expect("a file");
+    let after = lower(&scenario, &target(cache.path())).await.expect("a graph").graph;
+    let changed: Vec<String> = before
+        .nodes()
+        .filter(|node| after.get(&node.address) != Some(*node))
+        .map(|node| node.address.to_string())
+        .collect();
+    assert_eq!(changed, ["image/team-trainer"]);
+}
+
+#[tokio::test]
+async fn a_folder_that_does_not_hold_its_data_set_is_an_error_that_names_it() {
+    let (cache, folder) = (tempfile::tempdir().expect("a folder"), copy());
+    let file = folder.path().join("scenario.yaml");
+    let text = std::fs::read_to_string(&file).expect("the scenario");
+    std::fs::write(&file, text + "datasets: { mnist: { folder: image } }\n").expect("a file");
+    let scenario = load(folder.path()).unwrap_or_else(|report| panic!("{report}"));
+    let error = lower(&scenario, &target(cache.path())).await.expect_err("no data set there");
+    assert_eq!(error.to_string(), "use the data set mnist");
+    assert!(std::error::Error::source(&error).expect("a cause").to_string().contains("image"));
+}
