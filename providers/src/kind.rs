@@ -35,12 +35,13 @@ impl Configuration {
     /// The configuration in kind's own form, `kind.x-k8s.io/v1alpha4`. The same configuration gives the same bytes.
     pub fn render(&self) -> String {
         let mut lines = vec!["kind: Cluster".to_owned(), "apiVersion: kind.x-k8s.io/v1alpha4".to_owned()];
-        // kubeadm keeps workloads off the control plane with a taint, and kind takes it away only when there is one node, and only
-        // at the very end.
-        lines.extend(
-            ["kubeadmConfigPatches:", "- |", "  kind: InitConfiguration", "  nodeRegistration:", "    taints: []"]
-                .map(str::to_owned),
-        );
+        // kubeadm keeps workloads off the control plane with a taint. Of a single node kind takes it away itself, and fails when it
+        // is not there.
+        if self.nodes > 1 {
+            let patch =
+                ["kubeadmConfigPatches:", "- |", "  kind: InitConfiguration", "  nodeRegistration:", "    taints: []"];
+            lines.extend(patch.map(str::to_owned));
+        }
         lines.push("nodes:".to_owned());
         for index in 0..self.nodes {
             lines.push(format!("- role: {}", if index == 0 { CONTROL_PLANE } else { "worker" }));
@@ -196,6 +197,12 @@ mod tests {
             ports: vec![(8080, 30080)],
         };
         insta::assert_snapshot!(configuration.render());
+    }
+
+    #[test]
+    fn the_configuration_of_one_node() {
+        let mount = (PathBuf::from("/state/owner"), "/etc/infra/deployment/demo".to_owned());
+        insta::assert_snapshot!(Configuration { nodes: 1, mount, ports: Vec::new() }.render());
     }
 
     #[test]
