@@ -1,0 +1,96 @@
+//! Flags; each can also be given in the environment.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, value_parser};
+use datasets::{Name, Split};
+
+/// Trains a network that reads pictures of digits row by row.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub train: Train,
+}
+
+/// What to do instead of training.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Fetches the original files of a data set, and keeps them only if their SHA-256 is the known one.
+    Download(Download),
+}
+
+/// How to train.
+#[derive(Debug, Clone, Args)]
+pub struct Train {
+    /// Data set to learn from.
+    #[arg(long, env = "DATASET", default_value = "mnist")]
+    pub dataset: Name,
+    /// Folder with the data set's files, or with a folder of them that has the data set's name.
+    #[arg(long, env = "DATA_FOLDER", default_value = "/data")]
+    pub data: PathBuf,
+    /// Folder that receives the model, its metrics and the checkpoint.
+    #[arg(long, env = "OUTPUT_FOLDER", default_value = "/model")]
+    pub output: PathBuf,
+    /// Fetches the data set into the data folder first, where it is not there yet.
+    #[arg(long, env = "DOWNLOAD")]
+    pub download: bool,
+    /// Address to fetch from instead of the publisher's; the files' names are appended.
+    #[arg(long, env = "MIRROR", value_name = "URL")]
+    pub mirror: Option<String>,
+    /// Passes over the training images.
+    #[arg(long, env = "EPOCHS", default_value_t = 4, value_parser = value_parser!(u32).range(1..=1000))]
+    pub epochs: u32,
+    /// Images in one step of the training.
+    #[arg(long, env = "BATCH_SIZE", default_value_t = 50, value_parser = value_parser!(u32).range(1..=10_000))]
+    pub batch_size: u32,
+    /// Hidden units of the network.
+    #[arg(long, env = "HIDDEN_SIZE", default_value_t = 64, value_parser = value_parser!(u32).range(1..=1024))]
+    pub hidden_size: u32,
+    /// Highest learning rate; it rises to it at first and then falls along a cosine.
+    #[arg(long, env = "LEARNING_RATE", default_value_t = 0.008, value_parser = learning_rate)]
+    pub learning_rate: f64,
+    /// Seed of the weights and of the order of the images; the same seed gives the same model.
+    #[arg(long, env = "SEED", default_value_t = 1)]
+    pub seed: u64,
+    /// Learns from this many images at most.
+    #[arg(long, env = "TRAIN_LIMIT", value_name = "IMAGES", value_parser = value_parser!(u32).range(1..))]
+    pub train_limit: Option<u32>,
+    /// Takes the final test with this many images at most.
+    #[arg(long, env = "TEST_LIMIT", value_name = "IMAGES", value_parser = value_parser!(u32).range(1..))]
+    pub test_limit: Option<u32>,
+}
+
+/// What to fetch.
+#[derive(Debug, Clone, Args)]
+pub struct Download {
+    /// Data set to fetch.
+    #[arg(long, env = "DATASET", default_value = "mnist")]
+    pub dataset: Name,
+    /// Folder that receives a folder with the data set's name.
+    #[arg(long, env = "DATA_FOLDER", default_value = "/data")]
+    pub data: PathBuf,
+    /// Address to fetch from instead of the publisher's; the files' names are appended.
+    #[arg(long, env = "MIRROR", value_name = "URL")]
+    pub mirror: Option<String>,
+    /// Fetches one half only: train or test.
+    #[arg(long, value_parser = split)]
+    pub only: Option<Split>,
+}
+
+fn learning_rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if rate > 0.0 && rate <= 1.0 => Ok(rate),
+        _ => Err("a learning rate is a number above 0 and at most 1".to_owned()),
+    }
+}
+
+fn split(text: &str) -> Result<Split, String> {
+    match text {
+        "train" => Ok(Split::Train),
+        "test" => Ok(Split::Test),
+        _ => Err("a half is train or test".to_owned()),
+    }
+}
