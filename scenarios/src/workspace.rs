@@ -135,3 +135,61 @@ fn package(folder: &Path, table: &Table) -> Package {
         table.contains_key("bin") || folder.join("src/main.rs").is_file() || folder.join("src/bin").is_dir();
     Package { features, has_program }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, text).expect("a file");
+        }
+        folder
+    }
+
+    #[test]
+    fn the_nearest_workspace_upwards_is_found_past_packages() {
+        let root = folder(&[
+            ("Cargo.toml", "[workspace]\nmembers = []\n"),
+            ("near/Cargo.toml", "[workspace]\nmembers = [\"package\"]\n"),
+            ("near/package/Cargo.toml", "[package]\nname = \"package\"\n"),
+            ("near/package/scenario/scenario.yaml", ""),
+        ]);
+        let found = find(&root.path().join("near/package/scenario"));
+        assert_eq!(found, Some(root.path().join("near")));
+        let detour = find(&root.path().join("near/package/../package/scenario")).expect("the same one");
+        assert_eq!(detour.canonicalize().ok(), root.path().join("near").canonicalize().ok());
+    }
+
+    #[test]
+    fn a_package_without_a_workspace_is_its_own() {
+        let root = folder(&[("package/Cargo.toml", "[package]\nname = \"alone\"\n"), ("package/src/main.rs", "")]);
+        let found = find(&root.path().join("package/src")).expect("the package");
+        assert_eq!(found, root.path().join("package"));
+        assert_eq!(packages(&found).expect("one package").keys().collect::<Vec<_>>(), ["alone"]);
+    }
+
+    #[test]
+    fn a_relative_folder_leads_upwards_out_of_the_current_one() {
+        let found = find(Path::new("src/load")).expect("the workspace of this crate");
+        let above = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a folder");
+        assert_eq!(found.canonicalize().ok(), above.canonicalize().ok());
+    }
+
+    #[test]
+    fn members_are_found_by_pattern_and_by_path_without_the_excluded_ones() {
+        let root = folder(&[
+            ("Cargo.toml", "[workspace]\nmembers = [\"tools/*\"]\nexclude = [\"tools/old\"]\n"),
+            (
+                "tools/new/Cargo.toml",
+                "[package]\nname = \"new\"\n[dependencies]\nshared = { path = \"../../shared\" }\n",
+            ),
+            ("tools/old/Cargo.toml", "[package]\nname = \"old\"\n"),
+            ("shared/Cargo.toml", "[package]\nname = \"shared\"\n"),
+        ]);
+        assert_eq!(packages(root.path()).expect("packages").keys().collect::<Vec<_>>(), ["new", "shared"]);
+    }
+}
