@@ -1,4 +1,5 @@
 use futures::stream::{BoxStream, StreamExt};
+use kube::core::{DynamicObject, TypeMeta};
 use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::Value;
 
@@ -35,8 +36,9 @@ impl Client {
             ..watcher::Config::default()
         };
         let server = connection.server.clone();
+        let types = TypeMeta { api_version: kind.api_version.clone(), kind: kind.kind.clone() };
         let changes = watcher(api, config).default_backoff().scan(Vec::new(), move |all, event| {
-            let change = event.map_err(|error| from_watch(&server, error)).and_then(|event| change(all, event)).transpose();
+            let change = event.map_err(|error| from_watch(&server, error)).and_then(|event| change(&types, all, event)).transpose();
             std::future::ready(Some(change))
         });
         Ok(changes.filter_map(std::future::ready).boxed())
@@ -44,7 +46,12 @@ impl Client {
 }
 
 /// The change that an event makes known, if any; `all` collects a first list until it is complete.
-fn change(all: &mut Vec<Value>, event: watcher::Event<kube::core::DynamicObject>) -> Result<Option<Change>, KubernetesError> {
+fn change(
+    types: &TypeMeta,
+    all: &mut Vec<Value>,
+    event: watcher::Event<DynamicObject>,
+) -> Result<Option<Change>, KubernetesError> {
+    let to_value = |object| named(types, object);
     Ok(match event {
         watcher::Event::Init => {
             all.clear();
@@ -58,6 +65,12 @@ fn change(all: &mut Vec<Value>, event: watcher::Event<kube::core::DynamicObject>
         watcher::Event::Apply(object) => Some(Change::Set(to_value(object)?)),
         watcher::Event::Delete(object) => Some(Change::Gone(to_value(object)?)),
     })
+}
+
+/// An object that says what it is: items of a list do not.
+fn named(types: &TypeMeta, mut object: DynamicObject) -> Result<Value, KubernetesError> {
+    object.types.get_or_insert_with(|| types.clone());
+    to_value(object)
 }
 
 fn from_watch(server: &str, error: watcher::Error) -> KubernetesError {

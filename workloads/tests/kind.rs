@@ -1,2 +1,0 @@
-//! workloads on a real cluster
-fn main() {}

@@ -1,0 +1,5 @@
+use crate::harness::Test;
+
+pub fn tests() -> Vec<(String, Test)> {
+    Vec::new()
+}
