@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use cluster::PortMapping;
 use cluster::kind::{Files, Spec, declare, find, list, register};
 use engine::{
@@ -16,7 +17,7 @@ use engine::{
     Sinks, State,
 };
 use libtest_mimic::{Arguments, Failed, Trial};
-use providers::docker::{Docker, Settings};
+use providers::docker::{Docker, Exec, Settings};
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -27,9 +28,9 @@ fn main() -> ExitCode {
     if let Some(missing) = missing {
         eprintln!("the tests with a real kind are ignored: {missing} is not set");
     }
-    let test = |name: &str, body: fn(World)| {
+    let test = |name: &str, body: fn(&World)| {
         let run = move || -> Result<(), Failed> {
-            body(World::new());
+            body(&World::new());
             Ok(())
         };
         Trial::test(name, run).with_ignored_flag(missing.is_some())
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         test("a_cluster_of_somebody_else_is_refused_and_left_alone", foreign),
         test("an_abandoned_create_can_be_deleted", abandoned),
         test("a_kind_that_fails_shows_its_last_lines_and_nothing_remains", failing),
+        test("a_kind_that_is_killed_leaves_open_what_remains", killed),
         test("a_taken_port_is_named_before_anything_is_made", taken_port),
     ];
     libtest_mimic::run(&arguments, tests).exit_code()
@@ -163,7 +165,7 @@ fn kubectl(world: &World, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-fn life(world: World) {
+fn life(world: &World) {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let spec = Spec { ports: vec![PortMapping { local_port: port, node_port: 30080 }], ..world.spec() };
     let [network, cluster, mut context] = World::nodes(&spec);
@@ -174,7 +176,7 @@ fn life(world: World) {
     let outputs = world.create(&cluster).unwrap();
     assert_eq!(world.events.milestones(), ["nodes", "api"]);
     assert_eq!(std::fs::metadata(&spec.kubeconfig).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(kubectl(&world, &["get", "namespace", "default", "-o", "name"]), "namespace/default");
+    assert_eq!(kubectl(world, &["get", "namespace", "default", "-o", "name"]), "namespace/default");
     assert_eq!(world.observe(&cluster), Observation::AsRecorded);
     assert_eq!(
         std::fs::read_dir(world.folder.path()).unwrap().count(),
@@ -186,8 +188,9 @@ fn life(world: World) {
     world.create(&context).unwrap();
     assert_eq!(world.observe(&context), Observation::AsRecorded);
 
-    adopted_and_restarted(&world, &cluster, &outputs);
-    found_by_labels_alone(&world, &spec);
+    adopted_and_restarted(world, &cluster, &outputs);
+    found_by_labels_alone(world, &spec);
+    programs_in_a_node(world);
 
     assert_eq!(world.delete(&context), ["kubeconfig context infra-cluster-test"]);
     let gone = world.delete(&cluster);
@@ -227,7 +230,26 @@ fn found_by_labels_alone(world: &World, spec: &Spec) {
     assert_eq!((ours.nodes, ours.running), (1, 1));
 }
 
-fn left_over(world: World) {
+/// A program's input ends where it shall, also when the program does not read all of it.
+fn programs_in_a_node(world: &World) {
+    let node = "infra-cluster-test-control-plane";
+    let run = |command: &[&str], parts: usize| {
+        let input = (0..parts).map(|_| Ok(Bytes::from(vec![b'x'; 100_000])));
+        let exec = Exec::new(command.iter().copied()).stdin(futures::stream::iter(input));
+        world.runtime.block_on(world.docker.exec(node, exec)).unwrap()
+    };
+    let counted = run(&["wc", "-c"], 30);
+    assert_eq!((counted.exit_code, counted.stdout.trim_ascii()), (0, b"3000000".as_slice()));
+    let early = run(&["sh", "-c", "head -c 3; echo enough >&2; exit 3"], 100);
+    assert_eq!((early.exit_code, early.stdout.as_slice(), early.message().as_str()), (3, b"xxx".as_slice(), "enough"));
+    assert_eq!(run(&["no-such-program"], 0).exit_code, 126);
+    let missing = world.runtime.block_on(world.docker.exec("no-such-container", Exec::new(["true"])));
+    assert!(missing.unwrap_err().is_missing());
+    let file = world.runtime.block_on(world.docker.read_file(node, "/etc/hostname")).unwrap();
+    assert_eq!(file.trim_ascii(), node.as_bytes());
+}
+
+fn left_over(world: &World) {
     let spec = Spec { nodes: 2, ..world.spec() };
     let [network, cluster, _] = World::nodes(&spec);
     world.create(&network).unwrap();
@@ -249,7 +271,7 @@ fn left_over(world: World) {
     world.create(&cluster).unwrap();
     assert_eq!(docker(&["ps", "-aq", "--no-trunc", "--filter", &format!("id={left}")]), "");
     let taints = kubectl(
-        &world,
+        world,
         &["get", "nodes", "-o", "jsonpath={range .items[*]}{.metadata.name} {.spec.taints[*].key}{\"\\n\"}{end}"],
     );
     assert_eq!(taints.lines().count(), 2);
@@ -259,7 +281,7 @@ fn left_over(world: World) {
     world.delete(&network);
 }
 
-fn foreign(world: World) {
+fn foreign(world: &World) {
     let [_, cluster, _] = World::nodes(&world.spec());
     let image = env::var("INFRA_TEST_KIND_IMAGE").unwrap();
     let other = docker(&[
@@ -278,7 +300,7 @@ fn foreign(world: World) {
     assert_eq!(docker(&["ps", "-aq", "--no-trunc", "--filter", &format!("id={other}")]), other);
 }
 
-fn abandoned(world: World) {
+fn abandoned(world: &World) {
     let [network, cluster, _] = World::nodes(&world.spec());
     world.create(&network).unwrap();
     let context = world.context(&cluster.node.address);
@@ -299,7 +321,7 @@ fn abandoned(world: World) {
     world.delete(&network);
 }
 
-fn failing(world: World) {
+fn failing(world: &World) {
     let spec = Spec { node_image: Some("infra.invalid/no-such-image:v1".to_owned()), ..world.spec() };
     let [network, cluster, _] = World::nodes(&spec);
     world.create(&network).unwrap();
@@ -311,7 +333,18 @@ fn failing(world: World) {
     world.delete(&network);
 }
 
-fn taken_port(world: World) {
+fn killed(world: &World) {
+    let program = world.folder.path().join("kind");
+    std::fs::write(&program, "#!/bin/sh\necho ' • Preparing nodes' >&2\nkill -KILL $$\n").unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let [_, cluster, _] = World::nodes(&Spec { kind: Some(program), ..world.spec() });
+    let failure = world.create(&cluster).unwrap_err();
+    assert_eq!(failure.remains, Remains::Unknown);
+    assert_eq!(failure.causes(), ["kind was ended by signal 9\n     • Preparing nodes"]);
+    world.delete(&cluster);
+}
+
+fn taken_port(world: &World) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let local_port = listener.local_addr().unwrap().port();
     let spec = Spec { ports: vec![PortMapping { local_port, node_port: 30080 }], ..world.spec() };

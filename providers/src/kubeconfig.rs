@@ -142,7 +142,7 @@ pub fn contexts_of(path: &Path, deployment: &str) -> Result<Vec<String>, Error> 
 }
 
 /// Puts a context with its cluster and its user into a file, each named `context` and marked as made for `deployment`, and makes it
-/// the current one; the mark remembers which one was current before.
+/// the current one; the mark remembers which ones were current before.
 ///
 /// The file is made (mode 0600) when it does not exist. An entry of an earlier call is replaced; one that infra did not make for this
 /// deployment is refused. The file is locked as kubectl does it, and replaced in one step; a symbolic link stays one.
@@ -156,10 +156,7 @@ pub async fn merge(path: &Path, deployment: &str, context: &str, entry: &Entry) 
         Some(_) => old.clone().unwrap_or_default(),
     };
     let document = text::Document::parse(&text).map_err(|problem| problem.in_file(path))?;
-    let previous = match document.current_context() {
-        Some(current) if current == context => document.previous_context(deployment, context),
-        current => current.filter(|current| !current.is_empty()),
-    };
+    let previous = document.previous_for(context);
     let mark = json!([{ "name": MARK, "extension": { "deployment": deployment } }]);
     let marked = |value: &Value| {
         let mut value = value.clone();
@@ -167,7 +164,7 @@ pub async fn merge(path: &Path, deployment: &str, context: &str, entry: &Entry) 
         value
     };
     let mut leads_to = marked(&json!({ "cluster": context, "user": context }));
-    if let Some(previous) = previous {
+    if !previous.is_empty() {
         leads_to["extensions"][0]["extension"]["previous"] = Value::from(previous);
     }
     let cluster = json!({ "cluster": marked(&entry.cluster), "name": context });
@@ -186,7 +183,7 @@ pub async fn merge(path: &Path, deployment: &str, context: &str, entry: &Entry) 
 
 /// Takes out what [`merge`] put in; says whether anything was there.
 ///
-/// When the context is still the current one, the one before becomes it again if that still exists, else none is. Entries of the
+/// When the context is still the current one, the last one before it that still exists becomes it again, else none is. Entries of the
 /// name that infra did not make for this deployment stay. A file that infra made is removed when nothing is left in it.
 pub async fn remove(path: &Path, deployment: &str, context: &str) -> Result<bool, Error> {
     let target = file::target(path)?;
@@ -196,12 +193,12 @@ pub async fn remove(path: &Path, deployment: &str, context: &str) -> Result<bool
     let lock = lock::take(path).await?;
     let Some(text) = file::read(&target)?.filter(|text| !text.trim().is_empty()) else { return Ok(false) };
     let document = text::Document::parse(&text).map_err(|problem| problem.in_file(path))?;
-    let previous = document.previous_context(deployment, context);
+    let previous = document.previous_of(context);
     let edited = document
         .without_item("clusters", deployment, context)
         .and_then(|edited| edited.without_item("contexts", deployment, context))
         .and_then(|edited| edited.without_item("users", deployment, context))
-        .and_then(|edited| edited.without_current_context(context, previous.as_deref()))
+        .and_then(|edited| edited.without_current_context(context, &previous))
         .map_err(|problem| problem.in_file(path))?;
     text::check_others(&text, edited.text(), context).map_err(|problem| problem.in_file(path))?;
     if edited.text() == text {
@@ -219,7 +216,7 @@ pub async fn remove(path: &Path, deployment: &str, context: &str) -> Result<bool
 
 /// A kubeconfig with just this context, as text.
 pub fn private(context: &str, entry: &Entry) -> String {
-    let content = json!({
+    let file = json!({
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{ "cluster": entry.cluster, "name": context }],
@@ -227,7 +224,7 @@ pub fn private(context: &str, entry: &Entry) -> String {
         "current-context": context,
         "users": [{ "name": context, "user": entry.user }],
     });
-    yaml::block(&content).join("\n") + "\n"
+    yaml::block(&file).join("\n") + "\n"
 }
 
 /// Writes [`private`] to a file of its own, mode 0600, in one step.

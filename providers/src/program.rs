@@ -50,7 +50,7 @@ pub enum Error {
         source: io::Error,
     },
     /// It ended with an exit code other than 0.
-    #[error("{name} failed with exit code {code}{}", shown(.last_lines))]
+    #[error("{name} failed with exit code {code}{}", indented(.last_lines))]
     Exit {
         /// The program.
         name: String,
@@ -60,7 +60,7 @@ pub enum Error {
         last_lines: Vec<String>,
     },
     /// It was ended by a signal.
-    #[error("{name} was ended by signal {signal}{}", shown(.last_lines))]
+    #[error("{name} was ended by signal {signal}{}", indented(.last_lines))]
     Signal {
         /// The program.
         name: String,
@@ -71,8 +71,9 @@ pub enum Error {
     },
 }
 
-fn shown(lines: &[String]) -> String {
-    lines.iter().map(|line| format!("\n    {line}")).collect()
+/// Lines below the text of an error, indented.
+pub(crate) fn indented(lines: &[String]) -> String {
+    if lines.is_empty() { String::new() } else { format!("\n    {}", lines.join("\n    ")) }
 }
 
 /// Which of its two outputs a program wrote to.

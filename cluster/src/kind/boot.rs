@@ -18,9 +18,9 @@ use super::nodes;
 use crate::failure;
 
 /// How long kind may take until the API server answers: the node image may have to be pulled first.
-const BOOT_LIMIT: Duration = Duration::from_secs(30 * 60);
+const BOOT_LIMIT: Duration = Duration::from_mins(30);
 /// How long the API server may take to answer after kind has finished.
-const AFTER_KIND_LIMIT: Duration = Duration::from_secs(60);
+const AFTER_KIND_LIMIT: Duration = Duration::from_mins(1);
 /// Pause between two looks. Short beside the 10 seconds that a control plane needs, long beside what a look costs.
 const PAUSE: Duration = Duration::from_millis(250);
 

@@ -26,7 +26,7 @@ pub(super) const API: &str = "api";
 /// How long a cluster whose nodes ran already may take to answer.
 const RUNNING_ANSWER_LIMIT: Duration = Duration::from_secs(20);
 /// How long a cluster whose nodes were just started again may take to answer.
-const STARTED_ANSWER_LIMIT: Duration = Duration::from_secs(120);
+const STARTED_ANSWER_LIMIT: Duration = Duration::from_mins(2);
 
 /// What a `kind-cluster` node holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -208,5 +208,28 @@ fn observation(containers: &[Container], inputs: &Inputs) -> Observation {
     match stopped.first_key_value() {
         None => Observation::AsRecorded,
         Some((name, state)) => Observation::Changed(format!("{name} does not run ({state})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use providers::docker::Settings;
+
+    use super::*;
+
+    #[test]
+    fn only_what_cannot_change_in_place_forces_a_replacement() {
+        let cluster = KindCluster::new(Docker::new(Settings::default()), None);
+        let old = json!({ "nodes": 1, "node_image": "a", "ports": [], "kind": null, "kubeconfig": "/a" });
+        let with = |field: &str, value: Value| {
+            let mut new = old.clone();
+            new[field] = value;
+            cluster.forces_replacement(&old, &new)
+        };
+        assert_eq!(with("nodes", json!(2)).as_deref(), Some("nodes"));
+        assert_eq!(with("node_image", json!("b")).as_deref(), Some("node_image"));
+        assert_eq!(with("ports", json!([{ "local_port": 1, "node_port": 2 }])), None);
+        assert_eq!(with("kind", json!("/usr/bin/kind")), None);
+        assert_eq!(with("kubeconfig", json!("/b")), None);
     }
 }

@@ -106,3 +106,24 @@ impl Resource for DockerNetwork {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use engine::{Address, Sinks};
+    use providers::docker::Settings;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn without_docker_the_failure_says_what_was_tried_and_what_to_do() {
+        let settings = Settings { host: Some("unix:///no/such/docker.sock".to_owned()), ..Settings::default() };
+        let network = DockerNetwork::new(Docker::new(settings));
+        let context = Context::detached("demo", Address::new(KIND, "infra-demo"), Sinks::default());
+        let inputs = json!({ "name": "infra-demo", "deployment": "demo" });
+        let failure = network.create(&context, &inputs).await.unwrap_err();
+        assert_eq!(failure.class, Class::Missing);
+        let expected = "reach a Docker Engine\n    unix:///no/such/docker.sock: there is no such socket";
+        assert_eq!(failure.causes(), [expected]);
+        assert!(failure.hint.unwrap().contains("start Docker"));
+    }
+}

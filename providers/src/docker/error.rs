@@ -2,11 +2,13 @@ use std::error::Error as StdError;
 
 use bollard::errors::Error as ClientError;
 
+use crate::program::indented;
+
 /// A call to the Docker Engine that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No engine answers.
-    #[error("reach a Docker Engine{}", .tried.iter().map(|tried| format!("\n    {tried}")).collect::<String>())]
+    #[error("reach a Docker Engine{}", indented(.tried))]
     NoEngine {
         /// Each address that was tried, and what came of it.
         tried: Vec<String>,
@@ -36,7 +38,7 @@ pub enum Error {
         message: String,
     },
     /// A build failed.
-    #[error("build image {tag}: {message}{}", .last_lines.iter().map(|line| format!("\n    {line}")).collect::<String>())]
+    #[error("build image {tag}: {message}{}", indented(.last_lines))]
     Build {
         /// The image.
         tag: String,
@@ -97,6 +99,9 @@ impl Error {
             Self::Setting { .. } => "name an engine of this machine, or take the setting away to use the default one",
             Self::Refused { message, .. } if message.contains("no space left on device") => {
                 "the disk is full: `docker system df` shows what Docker holds, `docker system prune` frees what is unused"
+            }
+            Self::Refused { message, .. } if message.contains("address pool") => {
+                "Docker has no addresses left for another network: `docker network prune` removes the unused ones"
             }
             Self::Lost { .. } => "see whether Docker still runs (`docker version`), then run the same command again",
             Self::Build { message, .. } if message.contains("BuildKit") || message.contains("--mount") => {

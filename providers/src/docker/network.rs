@@ -6,6 +6,9 @@ use bollard::query_parameters::{InspectNetworkOptions, ListNetworksOptions};
 use super::container::exists;
 use super::{Docker, Error};
 
+/// The option of a network that holds the largest size of its packets in bytes.
+const PACKET_SIZE: &str = "com.docker.network.driver.mtu";
+
 /// A network of the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
@@ -20,15 +23,20 @@ pub struct Network {
 }
 
 impl Docker {
-    /// Makes a bridge network whose addresses the engine chooses. A name that exists already is an error.
+    /// Makes a bridge network whose addresses the engine chooses, with packets as large as on its default network. A name that exists already is an error.
     pub async fn create_network(&self, name: &str, labels: &BTreeMap<String, String>) -> Result<(), Error> {
+        let client = self.client().await?;
+        // On a machine behind a tunnel the engine is set to smaller packets, but only its own network follows that.
+        let default = client.inspect_network("bridge", None::<InspectNetworkOptions>).await.ok();
+        let packets = default.and_then(|network| network.options?.remove_entry(PACKET_SIZE));
         let request = NetworkCreateRequest {
             name: name.to_owned(),
             driver: Some("bridge".to_owned()),
+            options: Some(packets.into_iter().collect()),
             labels: Some(labels.clone().into_iter().collect()),
             ..Default::default()
         };
-        let made = self.client().await?.create_network(request).await;
+        let made = client.create_network(request).await;
         made.map(|_| ()).map_err(|error| Error::new(format!("make network {name}"), error))
     }
 

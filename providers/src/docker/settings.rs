@@ -2,6 +2,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -76,7 +77,7 @@ impl Settings {
 
     /// The address that a named context holds. A context's folder is named by the SHA-256 of its name.
     fn context_host(&self, setting: &str, context: &str) -> Result<String, Error> {
-        let folder: String = Sha256::digest(context.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let folder = format!("{:x}", Bytes::copy_from_slice(&Sha256::digest(context)));
         let path = self.configuration.clone().unwrap_or_default().join("contexts/meta").join(folder).join("meta.json");
         let text = fs::read_to_string(&path)
             .map_err(|error| unusable(setting, format!("context {context:?} is not in {}: {error}", path.display())))?;

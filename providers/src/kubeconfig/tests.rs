@@ -1,3 +1,4 @@
+use std::fmt::Write;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
@@ -127,6 +128,19 @@ async fn a_previous_context_that_is_gone_is_not_restored() {
 }
 
 #[tokio::test]
+async fn the_context_of_the_user_comes_back_after_two_deployments_in_any_order() {
+    for order in [["one", "two"], ["two", "one"]] {
+        let (_folder, path) = with_file(Some(USERS_FILE));
+        merge(&path, "one", "infra-one", &sample()).await.unwrap();
+        merge(&path, "two", "infra-two", &sample()).await.unwrap();
+        for deployment in order {
+            remove(&path, deployment, &format!("infra-{deployment}")).await.unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), USERS_FILE);
+    }
+}
+
+#[tokio::test]
 async fn an_entry_of_somebody_else_is_refused_and_never_removed() {
     let (_folder, path) = with_file(Some(USERS_FILE));
     let refused = merge(&path, "demo", "work", &sample()).await.unwrap_err();
@@ -218,12 +232,15 @@ fn files() -> impl Strategy<Value = String> {
             };
             match key {
                 "preferences" => text.push_str("preferences: {}\n"),
-                "current-context" => text.push_str(&format!("current-context: {}\n", yaml::scalar(names.first().map_or("", String::as_str)))),
-                key if names.is_empty() => text.push_str(&format!("{key}: []\n")),
+                "current-context" => {
+                    let current = yaml::scalar(names.first().map_or("", String::as_str));
+                    writeln!(text, "current-context: {current}").unwrap();
+                }
+                key if names.is_empty() => writeln!(text, "{key}: []").unwrap(),
                 key => {
-                    text.push_str(&format!("{key}:\n"));
+                    writeln!(text, "{key}:").unwrap();
                     for line in names.iter().flat_map(|name| yaml::item(&item(name))) {
-                        text.push_str(&format!("{}{line}\n", if indented { "  " } else { "" }));
+                        writeln!(text, "{}{line}", if indented { "  " } else { "" }).unwrap();
                     }
                 }
             }

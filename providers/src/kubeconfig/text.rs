@@ -84,16 +84,22 @@ impl Document {
         &self.text
     }
 
-    /// The current context, which may be empty.
-    pub(super) fn current_context(&self) -> Option<String> {
-        Some(self.root.member("current-context")?.1.text()?.to_owned())
+    /// The contexts to go back to when one is taken out again that is merged in now, the last one first.
+    pub(super) fn previous_for(&self, context: &str) -> Vec<String> {
+        match self.root.member("current-context").and_then(|(_, value)| value.text()) {
+            None | Some("") => Vec::new(),
+            Some(current) if current == context => self.previous_of(current),
+            // The current one may itself be taken out before.
+            Some(current) => [current.to_owned()].into_iter().chain(self.previous_of(current)).collect(),
+        }
     }
 
-    /// The context that was current before ours was merged in, as our mark remembers it.
-    pub(super) fn previous_context(&self, deployment: &str, context: &str) -> Option<String> {
+    /// The contexts to go back to from this one, as infra's mark remembers them.
+    pub(super) fn previous_of(&self, context: &str) -> Vec<String> {
         let items = self.root.member("contexts").map(|(_, value)| value.items()).unwrap_or_default();
-        let mark = items.iter().find(|item| item.name() == Some(context))?.mark(deployment)?;
-        Some(mark.member("previous")?.1.text()?.to_owned())
+        let mark = items.iter().find(|item| item.name() == Some(context)).and_then(Part::mark);
+        let previous = mark.and_then(|mark| mark.member("previous")).map(|(_, previous)| previous.items());
+        previous.unwrap_or_default().iter().filter_map(Part::text).map(ToOwned::to_owned).collect()
     }
 
     /// Whether it has no entries and no current context.
@@ -124,7 +130,8 @@ impl Document {
             }
             Some(_) => return Err(Problem::Foreign(name.to_owned())),
             None => {
-                lines.splice(value.last + 1..value.last + 1, indented);
+                let end = value.last + 1;
+                lines.splice(end..end, indented);
             }
         }
         Self::parse(&joined(&lines))
@@ -161,14 +168,15 @@ impl Document {
         Self::parse(&joined(&lines))
     }
 
-    /// The same with the previous current context, if `context` still is the current one.
-    pub(super) fn without_current_context(self, context: &str, previous: Option<&str>) -> Result<Self, Problem> {
+    /// The same with the first of the previous contexts that still exists, if `context` still is the current one.
+    pub(super) fn without_current_context(self, context: &str, previous: &[String]) -> Result<Self, Problem> {
         if self.root.member("current-context").and_then(|(_, value)| value.text()) != Some(context) {
             return Ok(self);
         }
         let contexts = self.root.member("contexts").map(|(_, value)| value.items()).unwrap_or_default();
-        let previous = previous.filter(|previous| contexts.iter().any(|item| item.name() == Some(previous)));
-        self.with_current_context(previous.unwrap_or_default())
+        let exists = |name: &&String| contexts.iter().any(|item| item.name() == Some(name.as_str()));
+        let previous = previous.iter().find(exists).map_or("", String::as_str);
+        self.with_current_context(previous)
     }
 
     fn with_first_item(&self, key_line: usize, list: &str, item: &Value) -> Result<Self, Problem> {
@@ -236,17 +244,18 @@ impl Part {
         }
     }
 
-    /// The mark that infra left on an entry which it made for this deployment.
-    fn mark(&self, deployment: &str) -> Option<&Part> {
+    /// The mark that infra left on an entry which it made.
+    fn mark(&self) -> Option<&Part> {
         let (_, inner) = ["cluster", "context", "user"].into_iter().find_map(|key| self.member(key))?;
         let (_, extensions) = inner.member("extensions")?;
         let mark = extensions.items().iter().find(|extension| extension.name() == Some(MARK))?;
-        let (_, mark) = mark.member("extension")?;
-        (mark.member("deployment")?.1.text() == Some(deployment)).then_some(mark)
+        Some(&mark.member("extension")?.1)
     }
 
+    /// Whether infra made an entry for this deployment.
     fn is_marked(&self, deployment: &str) -> bool {
-        self.mark(deployment).is_some()
+        let owner = self.mark().and_then(|mark| mark.member("deployment"));
+        owner.is_some_and(|(_, owner)| owner.text() == Some(deployment))
     }
 
     /// Whether two parts say the same, wherever they stand.
