@@ -29,6 +29,13 @@ pub fn files() -> Vec<String> {
     paths
 }
 
+/// Those of [`files`] whose names end with one of these extensions.
+pub fn files_with(extensions: &[&str]) -> Vec<String> {
+    let mut paths = files();
+    paths.retain(|path| path.rsplit_once('.').is_some_and(|(_, extension)| extensions.contains(&extension)));
+    paths
+}
+
 /// The content of a file of the repository, or nothing where it is not UTF-8 text.
 ///
 /// # Panics

@@ -52,7 +52,7 @@ fn no_text_has_a_forbidden_word() {
 
 #[test]
 fn long_dashes_stay_rare() {
-    let prose = tree::files().into_iter().filter(|path| path.ends_with(".md") || path.ends_with(".rs"));
+    let prose = tree::files_with(&["md", "rs"]).into_iter();
     let count = |path: &str| tree::text(path).map_or(0, |text| text.matches('\u{2014}').count());
     let many: Vec<(String, usize)> =
         prose.map(|path| (count(&path), path)).filter(|it| it.0 > 3).map(|(n, p)| (p, n)).collect();
