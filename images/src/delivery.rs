@@ -17,17 +17,16 @@ use crate::oci::{Descriptor, Manifest};
 use crate::store::Store;
 use crate::{SharedStore, declare};
 
-/// Imports an image from the standard input, keeps the kubelet from collecting it, and looks whether it is complete. `$1` is its
-/// name. The snapshotter is the one that the kubelet will use.
+/// Imports the image `$1` from the standard input, pins it so that the kubelet does not collect it, takes the pin off the one
+/// that it replaces (`$2`, may be empty or gone), and looks whether it is complete. The snapshotter is the one that the kubelet
+/// will use.
 const IMPORT: &str = r#"
 snapshotter=$(sed -n "s/^ *snapshotter *= *[\"']\([a-z-]*\)[\"'].*/\1/p" /etc/containerd/config.toml | head -n 1)
 ctr -n k8s.io images import --snapshotter "${snapshotter:-overlayfs}" - >&2 || exit 1
 ctr -n k8s.io images label "$1" io.cri-containerd.pinned=pinned >&2 || exit 1
+[ -z "$2" ] || ctr -n k8s.io images label "$2" io.cri-containerd.pinned= >/dev/null 2>&1
 ctr -n k8s.io images check --snapshotter "${snapshotter:-overlayfs}" "name==$1"
 "#;
-
-/// Takes the pin off an image that is no longer wanted, so that the kubelet may collect it. Fine when it is not there.
-const UNPIN: &str = "ctr -n k8s.io images label \"$1\" io.cri-containerd.pinned= >/dev/null 2>&1; true";
 
 /// Puts images into nodes.
 pub struct Deliveries {
@@ -99,6 +98,7 @@ pub enum DeliveryError {
 struct Image {
     store: Arc<Store>,
     reference: String,
+    replaced: String,
     manifest: Manifest,
     descriptor: Descriptor,
 }
@@ -118,6 +118,22 @@ impl Deliveries {
 
     async fn run(&self, node: &str, exec: Exec<'_>) -> Result<ExecOutput, DeliveryError> {
         self.docker.exec(node, exec).await.map_err(|source| DeliveryError::Docker { node: node.to_owned(), source })
+    }
+
+    async fn deliver_to_all(&self, context: &Context, inputs: Inputs, replaced: String) -> Result<Value, Failure> {
+        let store = self.store.get().map_err(explain_store)?;
+        let found = store.manifest(&inputs.digest);
+        let (manifest, descriptor) = found
+            .map_err(|error| explain_store(error).hint("run the same command again: the image is then made anew"))?;
+        let image = Image { store, reference: inputs.reference, replaced, manifest, descriptor };
+        let nodes = self.nodes(&inputs.place.cluster).await.map_err(explain_docker)?;
+        if nodes.is_empty() {
+            return Err(Failure::from(DeliveryError::NoNodes { cluster: inputs.place.cluster }).nothing_remains());
+        }
+        let sent = future::try_join_all(nodes.iter().map(|node| self.deliver(node, &image))).await?;
+        let bytes: u64 = sent.iter().sum();
+        context.progress(format!("{:.1} MB sent to {} nodes", megabytes(bytes), nodes.len()));
+        Ok(json!({ "reference": image.reference, "sent_bytes": bytes }))
     }
 
     /// Sends one node what it lacks; returns how many bytes.
@@ -140,7 +156,7 @@ impl Deliveries {
 
     async fn import(&self, node: &str, parcel: Parcel, image: &Image) -> Result<(), DeliveryError> {
         let archive = parcel.archive(image.store.clone());
-        let output = self.run(node, Exec::new(["sh", "-c", IMPORT, "import", &image.reference]).stdin(archive)).await?;
+        let output = self.run(node, Exec::new(["sh", "-c", IMPORT, "import", &image.reference, &image.replaced]).stdin(archive)).await?;
         let (node, reference) = (node.to_owned(), image.reference.clone());
         if !output.success() {
             return Err(DeliveryError::Refused { node, reference, message: output.message() });
@@ -185,43 +201,31 @@ impl Resource for Deliveries {
             let Some(inputs) = inputs else { return Observation::Unknown("its inputs are of another version".to_owned()) };
             match &found[inputs.place.cluster.as_str()] {
                 Err(error) => Observation::Unknown(error.to_string()),
-                Ok(nodes) if nodes.is_empty() => Observation::Absent,
-                Ok(nodes) => match nodes.iter().find(|(_, images)| !images.contains(&inputs.reference)) {
-                    Some((node, _)) if nodes.len() > 1 => Observation::Changed(format!("node {node} lacks it")),
-                    Some(_) => Observation::Absent,
-                    None => Observation::AsRecorded,
-                },
+                Ok(nodes) => {
+                    let lacks: Vec<&str> = nodes
+                        .iter()
+                        .filter(|(_, images)| !images.contains(&inputs.reference))
+                        .map(|(node, _)| node.as_str())
+                        .collect();
+                    match lacks.len() {
+                        0 if !nodes.is_empty() => Observation::AsRecorded,
+                        lacking if lacking == nodes.len() => Observation::Absent,
+                        _ => Observation::Changed(format!("node {} lacks it", lacks.join(", "))),
+                    }
+                }
             }
         };
         inputs.iter().map(observe).collect()
     }
 
     async fn create(&self, context: &Context, inputs: &Value) -> Result<Value, Failure> {
-        let inputs: Inputs = read(inputs)?;
-        let store = self.store.get().map_err(explain_store)?;
-        let (manifest, descriptor) = store.manifest(&inputs.digest).map_err(|error| {
-            explain_store(error).hint("run the same command again: the image is then made anew")
-        })?;
-        let image = Image { store, reference: inputs.reference, manifest, descriptor };
-        let nodes = self.nodes(&inputs.place.cluster).await.map_err(explain_docker)?;
-        if nodes.is_empty() {
-            return Err(Failure::from(DeliveryError::NoNodes { cluster: inputs.place.cluster }).nothing_remains());
-        }
-        let sent = future::try_join_all(nodes.iter().map(|node| self.deliver(node, &image))).await?;
-        let bytes: u64 = sent.iter().sum();
-        context.progress(format!("{:.1} MB sent to {} nodes", megabytes(bytes), nodes.len()));
-        Ok(json!({ "reference": image.reference, "sent_bytes": bytes }))
+        self.deliver_to_all(context, read(inputs)?, String::new()).await
     }
 
     async fn update(&self, context: &Context, old: &Value, new: &Value) -> Result<Value, Failure> {
-        let outputs = self.create(context, new).await?;
         let (old, new): (Inputs, Inputs) = (read(old)?, read(new)?);
-        if old.reference != new.reference && old.place.cluster == new.place.cluster {
-            for node in self.nodes(&old.place.cluster).await.map_err(explain_docker)? {
-                self.run(&node, Exec::new(["sh", "-c", UNPIN, "unpin", &old.reference])).await?;
-            }
-        }
-        Ok(outputs)
+        let replaced = if old.reference == new.reference { String::new() } else { old.reference };
+        self.deliver_to_all(context, new, replaced).await
     }
 
     async fn delete(&self, _context: &Context, inputs: &Value) -> Result<Vec<Gone>, Failure> {
