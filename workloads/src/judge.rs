@@ -9,15 +9,38 @@ pub(crate) fn judge(scene: &Scene) -> Verdict {
     let Some(object) = &scene.object else {
         return Verdict::Waiting("not there".into(), vec![Cause::lasts("object", "NotFound", "it is not there any more", 3)]);
     };
-    match object["kind"].as_str().unwrap_or_default() {
+    let verdict = match object["kind"].as_str().unwrap_or_default() {
         "Deployment" => deployment(scene, object),
         "StatefulSet" => stateful_set(scene, object),
         "DaemonSet" => daemon_set(scene, object),
-        "Job" => job(scene, object),
+        "Job" => return job(scene, object),
         "Pod" => pod(scene, object),
         "PersistentVolumeClaim" => claim(object),
         _ => Verdict::Ready("exists".into()),
+    };
+    match verdict {
+        Verdict::Ready(detail) if is_settling(scene, object) => Verdict::Waiting(format!("{detail}, for a moment"), causes(scene, object)),
+        other => other,
     }
+}
+
+/// Whether a container without a readiness probe has only just started: it counts as ready even if it crashes a moment later. One
+/// that has crashed before is looked at for longer.
+fn is_settling(scene: &Scene, object: &Value) -> bool {
+    current_pods(object, &scene.pods).into_iter().any(|pod| {
+        let specifications = pod.spec.iter().flat_map(|spec| &spec.containers);
+        let unprobed: Vec<&str> =
+            specifications.filter(|container| container.readiness_probe.is_none()).map(|container| container.name.as_str()).collect();
+        let mut containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+        containers.any(|container| {
+            let running = container.state.as_ref().and_then(|state| state.running.as_ref());
+            let Some(started) = running.and_then(|running| running.started_at.as_ref()) else { return false };
+            let seconds = scene.now.as_second() - started.0.as_second();
+            let enough = if container.restart_count > 0 { 10 } else { 2 };
+            // A clock of the cluster that is ahead of ours tells nothing.
+            unprobed.contains(&container.name.as_str()) && (-2..enough).contains(&seconds)
+        })
+    })
 }
 
 /// The pods of an object that count: in a rollout only those of the newest version.

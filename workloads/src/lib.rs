@@ -2,14 +2,17 @@
 //!
 //! [`declare`] puts a scenario's manifests into a graph, [`register`] gives the behaviour of its nodes: `object`, `ready` and `check`.
 
+mod check;
 mod declare;
 mod explain;
 mod failure;
 mod follow;
+mod forward;
 mod immutable;
 mod judge;
 mod leave;
 mod listing;
+mod logs;
 mod manifest;
 mod object;
 mod observer;
@@ -18,13 +21,18 @@ mod quantity;
 mod ready;
 mod scene;
 mod spec;
+mod status;
 mod vault;
 
+pub use check::CheckError;
 pub use declare::{DeclareError, declare};
 pub use failure::ObjectError;
+pub use forward::forward;
+pub use logs::{Line, LogSelection, logs};
 pub use manifest::DEPLOYMENT_LABEL;
 pub use ready::ReadyError;
 pub use spec::{Check, Expectation, Manifest, NodePort, Question, Spec, Step};
+pub use status::{PodStatus, WorkloadStatus, status};
 pub use vault::{Unknown, Vault};
 
 use engine::Registry;
@@ -37,4 +45,5 @@ pub fn register(registry: &mut Registry, clients: &Clients, vault: &Vault) {
         object::Object { clients: clients.clone(), listings: listing::Listings::default(), vault: vault.clone() },
     );
     registry.register("ready", ready::Ready { clients: clients.clone() });
+    registry.register("check", check::Check { clients: clients.clone() });
 }

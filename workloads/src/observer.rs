@@ -143,6 +143,21 @@ impl Observer {
         recent.map(|(_, error)| Cause::heals("API server", "Unreachable", error.clone())).into_iter().collect()
     }
 
+    /// Lists the pods once more; says whether that worked.
+    pub(crate) async fn look_at_pods(&mut self) -> bool {
+        let selector = self.scene.object.as_ref().and_then(|object| label_selector(&object["spec"]["selector"]));
+        let (Some(labels), Some(namespace)) = (selector, self.identity.namespace.as_deref()) else { return false };
+        let selection = Selection::namespace(namespace).labels(labels);
+        let kind = Kind::new("v1", "Pod");
+        match timeout(LOOK_LIMIT, self.client.list(&kind, &selection)).await {
+            Ok(Ok(pods)) => {
+                self.scene.pods = typed(pods);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Fetches what the causes say would tell more; says whether something new is known.
     pub(crate) async fn look_closer(&mut self, causes: &[Cause]) -> bool {
         let mut learned = false;

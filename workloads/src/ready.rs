@@ -149,11 +149,11 @@ async fn wait(context: &Context, client: &Client, identity: &Identity, limit: Du
             continue;
         }
         followers.see(&observer.scene.pods);
-        let mut verdict = judge(&observer.scene);
-        if let Verdict::Waiting(_, causes) | Verdict::Failed(causes) = &verdict
-            && observer.look_closer(causes).await
-        {
-            verdict = judge(&observer.scene);
+        let mut verdict = conclude(&mut observer).await;
+        // A Job's end may be known before that of its pods, whose last words belong to it.
+        if !matches!(verdict, Verdict::Waiting(..)) && identity.kind.kind == "Job" && observer.look_at_pods().await {
+            followers.see(&observer.scene.pods);
+            verdict = conclude(&mut observer).await;
         }
         match verdict {
             Verdict::Ready(detail) => {
@@ -174,6 +174,16 @@ async fn wait(context: &Context, client: &Client, identity: &Identity, limit: Du
                 }
             }
         }
+    }
+}
+
+/// The verdict, after a closer look where that tells more.
+async fn conclude(observer: &mut Observer) -> Verdict {
+    observer.scene.now = jiff::Timestamp::now();
+    let verdict = judge(&observer.scene);
+    match &verdict {
+        Verdict::Waiting(_, causes) | Verdict::Failed(causes) if observer.look_closer(causes).await => judge(&observer.scene),
+        _ => verdict,
     }
 }
 

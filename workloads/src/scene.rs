@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use engine::Blocker;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Node, PersistentVolumeClaim, Pod};
 use serde_json::Value;
 
 /// Everything that a judgement looks at: one moment of one object and of what stands around it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Scene {
+    /// When it was looked at.
+    pub now: Timestamp,
     /// The object; none where it is not there.
     pub object: Option<Value>,
     /// Its pods.

@@ -199,6 +199,8 @@ impl KubernetesError {
             | Self::Unauthorized(_) => Verdict::Again,
             // RBAC rules and default service accounts appear in the first seconds; what an admission check says is final.
             Self::Forbidden(message) if message.contains("cannot") || message.contains("service account") => Verdict::Again,
+            // A kind that was just defined is known before it is served.
+            Self::NotFound(message) if message.contains("page not found") => Verdict::Again,
             Self::Invalid { message, .. } if message.contains("failed calling webhook") => Verdict::Again,
             _ => Verdict::Final,
         }

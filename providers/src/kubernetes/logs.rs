@@ -33,13 +33,18 @@ pub struct LogOptions {
 const PAUSE: Duration = Duration::from_millis(500);
 
 impl Client {
-    /// The lines that a container has written so far.
+    /// The text of the lines that a container has written so far.
     pub async fn log(&self, namespace: &str, pod: &str, options: &LogOptions) -> Result<Vec<String>, KubernetesError> {
+        Ok(self.log_lines(namespace, pod, options).await?.into_iter().map(|line| line.text).collect())
+    }
+
+    /// The lines that a container has written so far.
+    pub async fn log_lines(&self, namespace: &str, pod: &str, options: &LogOptions) -> Result<Vec<LogLine>, KubernetesError> {
         let parameters = &parameters(options, false);
         let text = self
             .call(|connection| async move { Api::<Pod>::namespaced(connection.sdk, namespace).logs(pod, parameters).await })
             .await?;
-        Ok(text.lines().filter_map(parse).map(|line| line.text).collect())
+        Ok(text.lines().filter_map(parse).collect())
     }
 
     /// The lines that a container has written and writes, until it ends.

@@ -130,3 +130,16 @@ fn an_object_that_is_gone_is_said_to_be() {
     let Verdict::Waiting(_, causes) = judge(&Scene::default()) else { panic!("it is not ready") };
     assert_eq!(causes[0].blocker.cause, "NotFound");
 }
+
+#[test]
+fn a_container_without_a_probe_is_ready_when_it_has_run_for_a_moment() {
+    let ok = recorded("deployment-ok.json");
+    let started: jiff::Timestamp =
+        ok["pods"][0]["status"]["containerStatuses"][0]["state"]["running"]["startedAt"].as_str().expect("a time").parse().expect("a time");
+    let at = |seconds: i64| {
+        let now = started.checked_add(jiff::SignedDuration::from_secs(seconds)).expect("a time");
+        judge(&Scene { now, ..scene(&ok) })
+    };
+    assert_eq!(at(1), Verdict::Waiting("1 of 1 available, for a moment".into(), Vec::new()));
+    assert_eq!(at(2), Verdict::Ready("1 of 1 available".into()));
+}

@@ -32,41 +32,41 @@ pub fn tests() -> Vec<(String, Test)> {
 
 type Case = (&'static str, Vec<Value>, &'static str, &'static str);
 
-fn one(name: &'static str, more: Value, cause: &'static str, words: &'static str) -> Case {
-    (name, vec![deployment("app", &json!({"containers": [container(&more)]}))], cause, words)
+fn one(name: &'static str, more: &Value, cause: &'static str, words: &'static str) -> Case {
+    (name, vec![deployment("app", &json!({"containers": [container(more)]}))], cause, words)
 }
 
 fn images_and_containers() -> Vec<Case> {
     let print = "echo starting; echo out of data; exit 3";
     let mut configured = one(
         "a_missing_key",
-        json!({"image": PAUSE, "env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "absent"}}}]}),
+        &json!({"image": PAUSE, "env": [{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "absent"}}}]}),
         "CreateContainerConfigError",
         "couldn't find key absent",
     );
     configured.1.push(map("settings", &json!({"a": "1"})));
     let mut wrong_processor = one(
         "an_exec_format_error",
-        json!({"command": ["/programs/broken"], "volumeMounts": [{"name": "programs", "mountPath": "/programs"}]}),
+        &json!({"command": ["/programs/broken"], "volumeMounts": [{"name": "programs", "mountPath": "/programs"}]}),
         "ExecFormatError",
         "exit",
     );
     wrong_processor.1[0]["spec"]["template"]["spec"]["volumes"] = json!([{"name": "programs", "configMap": {"name": "programs", "defaultMode": 0o755}}]);
     wrong_processor.1.push(map("programs", &json!({"broken": "\u{2}\u{3} no program"})));
     vec![
-        one("a_registry_that_does_not_exist", json!({"image": "registry.example.invalid/none:1"}), "ErrImagePull", "no such host"),
-        one("an_image_that_is_never_pulled", json!({"image": "docker.io/library/none:1", "imagePullPolicy": "Never"}), "ErrImageNeverPull", "none:1"),
-        one("a_name_that_is_no_image_name", json!({"image": "UPPER:Case:1"}), "InvalidImageName", "UPPER:Case:1"),
-        one("a_crash_loop", json!({"command": ["sh", "-c", print]}), "CrashLoopBackOff", "exit code 3"),
-        one("a_program_that_is_not_there", json!({"command": ["/no/such/program"]}), "StartError", "no such file"),
+        one("a_registry_that_does_not_exist", &json!({"image": "registry.example.invalid/none:1"}), "ErrImagePull", "no such host"),
+        one("an_image_that_is_never_pulled", &json!({"image": "docker.io/library/none:1", "imagePullPolicy": "Never"}), "ErrImageNeverPull", "none:1"),
+        one("a_name_that_is_no_image_name", &json!({"image": "UPPER:Case:1"}), "InvalidImageName", "UPPER:Case:1"),
+        one("a_crash_loop", &json!({"command": ["sh", "-c", print]}), "CrashLoopBackOff", "exit code 3"),
+        one("a_program_that_is_not_there", &json!({"command": ["/no/such/program"]}), "StartError", "no such file"),
         one(
             "a_missing_config_map",
-            json!({"image": PAUSE, "envFrom": [{"configMapRef": {"name": "absent"}}]}),
+            &json!({"image": PAUSE, "envFrom": [{"configMapRef": {"name": "absent"}}]}),
             "CreateContainerConfigError",
             "configmap \"absent\" not found",
         ),
-        one("root_where_it_is_forbidden", json!({"securityContext": {"runAsNonRoot": true}}), "CreateContainerConfigError", "runAsNonRoot"),
-        one("a_failing_liveness_probe", json!({"command": ["sh", "-c", "sleep 1000"],
+        one("root_where_it_is_forbidden", &json!({"securityContext": {"runAsNonRoot": true}}), "CreateContainerConfigError", "runAsNonRoot"),
+        one("a_failing_liveness_probe", &json!({"command": ["sh", "-c", "sleep 1000"],
             "livenessProbe": {"exec": {"command": ["sh", "-c", "echo stuck; exit 1"]}, "periodSeconds": 1, "failureThreshold": 1}}), "LivenessProbe", "137"),
         configured,
         wrong_processor,

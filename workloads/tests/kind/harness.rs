@@ -6,7 +6,7 @@ use engine::{
     Address, Blocker, Context, Event, Failure, Gone, Graph, Journal, Node, Outcome, Plan, Policy, Record, Registry, Resource, Sink, Sinks,
     StopHandle,
 };
-use providers::kubernetes::{Client, Clients};
+use providers::kubernetes::Clients;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use workloads::{Manifest, Spec, Step, Vault};
@@ -38,10 +38,6 @@ impl World {
 
     pub fn with_folder(kubeconfig: PathBuf, folder: TempDir) -> Self {
         Self { _folder: Some(folder), ..Self::new(kubeconfig) }
-    }
-
-    pub fn client(&self) -> Client {
-        self.clients.get(&self.kubeconfig)
     }
 
     pub fn deployment(self: &Arc<Self>, name: &str) -> Deployment {
@@ -150,7 +146,6 @@ impl Deployment {
         let observed = registry.observe(journal.inventory()).await;
         let plan = engine::plan(graph, journal.inventory(), &observed, &registry).expect("a plan");
         let sinks = Sinks::new(vec![Box::new(Collect(self.records.clone()))]);
-        if std::env::var("SHOW").is_ok() { for step in &plan.steps { eprintln!("{} {:?}", step.node.address, step.action); } }
         engine::execute(&self.name, &plan, &mut journal, &registry, &sinks, &StopHandle::default(), policy).await.expect("a journal that can be written")
     }
 
