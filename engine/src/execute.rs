@@ -16,7 +16,7 @@ use crate::{
 /// What to do when a step fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// Start nothing new, give up waits, let the rest of what runs finish: for apply.
+    /// Start nothing new, give up waits and builds, let the rest of what runs finish: for apply.
     StopAtFailure,
     /// Go on with everything that does not depend on it: for destroy, so that as little as possible is left.
     GoOn,
@@ -28,7 +28,7 @@ pub enum Stop {
     /// Not at all.
     #[default]
     Run,
-    /// Start nothing new, give up waits, let what changes the world finish and be recorded.
+    /// Start nothing new, give up waits and builds, let what changes the world finish and be recorded.
     Drain,
     /// Abandon everything; what was under way is `maybe there` in the journal.
     Abandon,
@@ -123,7 +123,7 @@ struct Job {
     operation: Operation,
     /// For the deletion half of a replacement that only became known with the inputs: what to create afterwards.
     then: Option<Node>,
-    lasting: bool,
+    may_be_given_up: bool,
     began: Instant,
     abort: AbortHandle,
 }
@@ -297,9 +297,9 @@ impl Run<'_> {
         let context = Context::new(self.deployment, &address, self.sinks, &self.milestones);
         let resource = self.registry.get(&address).cloned();
         let old = self.plan.get(&address).and_then(|step| step.held.clone());
-        let lasting = node.lasting;
+        let may_be_given_up = !node.lasting || resource.as_ref().is_some_and(|resource| resource.may_be_given_up());
         let abort = self.running.spawn(call(resource, context, operation, node, old));
-        self.jobs.insert(abort.id(), Job { task, operation, then, lasting, began: Instant::now(), abort });
+        self.jobs.insert(abort.id(), Job { task, operation, then, may_be_given_up, began: Instant::now(), abort });
     }
 
     fn finish(&mut self, finished: Result<(Id, Finished), JoinError>, events: &mut Vec<Event>, next: &mut Vec<Intent>) {
@@ -357,10 +357,10 @@ impl Run<'_> {
         }
     }
 
-    /// Starts nothing new and gives up what only waits.
+    /// Starts nothing new and gives up what may be given up.
     fn drain(&mut self) {
         self.draining = true;
-        for job in self.jobs.values().filter(|job| !job.lasting) {
+        for job in self.jobs.values().filter(|job| job.may_be_given_up) {
             job.abort.abort();
         }
     }

@@ -66,7 +66,7 @@ pub enum JournalError {
         path: PathBuf,
         /// Which entry, and why.
         #[source]
-        source: Illegal,
+        source: Box<Illegal>,
     },
     /// An earlier append failed.
     #[error("write the journal {} after an earlier write to it failed", .0.display())]
@@ -122,7 +122,7 @@ impl Journal {
         let mut lines = Vec::new();
         for (address, change) in changes {
             let entry = Entry { version: VERSION, number: self.inventory.last_number() + 1, at: Timestamp::now(), address, change };
-            self.inventory.apply(&entry).map_err(|source| JournalError::Illegal { path: self.path.clone(), source })?;
+            self.inventory.apply(&entry).map_err(|source| illegal(&self.path, source))?;
             write_line(&mut lines, &entry);
         }
         let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
@@ -130,6 +130,10 @@ impl Journal {
         self.broken = false;
         Ok(())
     }
+}
+
+fn illegal(path: &Path, source: Illegal) -> JournalError {
+    JournalError::Illegal { path: path.to_owned(), source: Box::new(source) }
 }
 
 /// One line: the entry as JSON with the checksum (CRC-32 of everything before it) as its last member.
@@ -150,7 +154,7 @@ fn replay(path: &Path, bytes: &[u8]) -> Result<(Inventory, usize), JournalError>
             break;
         }
         let entry = read_line(path, index + 1, &line[..line.len() - 1])?;
-        inventory.apply(&entry).map_err(|source| JournalError::Illegal { path: path.to_owned(), source })?;
+        inventory.apply(&entry).map_err(|source| illegal(path, source))?;
         whole += line.len();
     }
     Ok((inventory, whole))

@@ -25,6 +25,12 @@ pub trait Resource: Send + Sync {
         32
     }
 
+    /// Whether an operation under way may be given up when the run stops early, because what it leaves needs no care: a
+    /// build, for example. What only waits (a node that is not lasting) always may.
+    fn may_be_given_up(&self) -> bool {
+        false
+    }
+
     /// The field that cannot change in place between these inputs, if any: the resource is then deleted and made anew. Pure.
     fn forces_replacement(&self, _old: &Value, _new: &Value) -> Option<String> {
         None

@@ -142,7 +142,6 @@ impl Deployment {
         options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(&path).map_err(failed("open"))?;
         let mut waiting = Some(waiting);
-        let deadline = std::time::Instant::now() + patience;
         loop {
             match file.try_lock() {
                 Ok(()) if is_same_file(&file, &path) => break,
@@ -156,14 +155,14 @@ impl Deployment {
                 Err(TryLockError::WouldBlock) => {}
             }
             let owner = read_owner(&mut file);
-            let abandoned = owner.as_ref().is_some_and(|owner| !is_alive(owner.process));
-            if !abandoned || std::time::Instant::now() >= deadline {
-                return Err(StateError::Locked { name: self.name.clone(), owner: describe(owner.as_ref()) });
+            let locked = || StateError::Locked { name: self.name.clone(), owner: describe(owner.as_ref()) };
+            let Some(waiting) = waiting.take().filter(|_| owner.as_ref().is_some_and(|owner| !is_alive(owner.process))) else {
+                return Err(locked());
+            };
+            waiting(&describe(owner.as_ref()));
+            if !becomes_free(&file, patience).map_err(failed("lock"))? {
+                return Err(locked());
             }
-            if let Some(waiting) = waiting.take() {
-                waiting(&describe(owner.as_ref()));
-            }
-            std::thread::sleep(Duration::from_millis(100));
         }
         let owner = Owner { process: std::process::id(), command: command.to_owned(), since: Timestamp::now() };
         let text = serde_json::to_string(&owner).expect("an owner has only string keys");
@@ -176,6 +175,18 @@ impl DeploymentLock {
     /// A handle on the locked file: as standard input of a child process, it keeps the deployment locked while the child lives.
     pub fn file(&self) -> io::Result<File> {
         self.file.try_clone()
+    }
+}
+
+/// Waits for the lock on another thread, because the system call itself knows no deadline; says whether it was had in time.
+fn becomes_free(file: &File, patience: Duration) -> io::Result<bool> {
+    let (told, done) = std::sync::mpsc::channel();
+    // A clone shares the lock with the original. A thread that waits in vain ends with the process, which is about to end.
+    let waiter = file.try_clone()?;
+    std::thread::spawn(move || told.send(waiter.lock()));
+    match done.recv_timeout(patience) {
+        Ok(locked) => locked.map(|()| true),
+        Err(_) => Ok(false),
     }
 }
 

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use engine::{Deployment, Inventory, Plan, Registry, plan};
-use scenarios::{Address, Lowered, Scenario};
+use engine::{Deployment, Inventory, Plan, Registry, State, plan};
+use scenarios::{Lowered, Scenario, ServiceAddress};
 
 use crate::arguments::{self, Which};
 use crate::report::{Problem, of_report, print_report};
@@ -32,8 +31,9 @@ pub struct Prepared {
     /// The behaviour of everything in it.
     pub registry: Registry,
     /// Where the deployment's Services answer.
-    pub addresses: Vec<Address>,
-    scenario: Scenario,
+    pub addresses: Vec<ServiceAddress>,
+    /// What looks wrong, or is different from what the scenario says.
+    pub warnings: Vec<String>,
 }
 
 impl Request {
@@ -52,11 +52,6 @@ impl Prepared {
     pub fn heading(&self) -> String {
         format!("{} on kind", self.name)
     }
-
-    /// What looks wrong in the scenario but does not stand in the way.
-    pub fn warnings(&self) -> &[scenarios::Problem] {
-        &self.scenario.warnings
-    }
 }
 
 /// Makes the plan. Changes nothing but caches.
@@ -65,18 +60,13 @@ pub async fn prepare(request: Request, inventory: &Inventory, settings: &Setting
     if !settings.json {
         print_report(&scenarios::Report { problems: Vec::new(), warnings: scenario.warnings.clone() });
     }
-    let lowering = target_of(&deployment, &target, inventory, settings)?;
-    // Reading and hashing what goes into images is blocking work.
-    let (scenario, lowered) = tokio::task::spawn_blocking(move || {
-        let lowered = scenarios::lower(&scenario, &lowering);
-        (scenario, lowered)
-    })
-    .await?;
-    let Lowered { graph, vault, addresses, .. } = lowered?;
-    let registry = registry(settings, &target, vault, lock);
+    let lowering = target_of(&deployment, &target, inventory, settings);
+    let Lowered { graph, vault, addresses, warnings } = scenarios::lower(&scenario, &lowering).await?;
+    let registry = registry(settings, &vault, lock);
     let observed = registry.observe(inventory).await;
     let plan = plan(&graph, inventory, &observed, &registry)?;
-    Ok(Prepared { name: deployment.name().to_owned(), plan, registry, addresses, scenario })
+    let warnings = scenario.warnings.iter().map(|warning| format!("{}: {}", warning.place(), warning.message)).chain(warnings).collect();
+    Ok(Prepared { name: deployment.name().to_owned(), plan, registry, addresses, warnings })
 }
 
 fn target_of(
@@ -84,20 +74,15 @@ fn target_of(
     target: &arguments::Target,
     inventory: &Inventory,
     settings: &Settings,
-) -> Result<scenarios::Target, Problem> {
-    Ok(scenarios::Target {
+) -> scenarios::Target {
+    scenarios::Target {
         deployment: deployment.name().to_owned(),
         deployment_folder: deployment.folder().to_owned(),
         cache: settings.cache.clone(),
         kind: target.kind.clone(),
         node_image: target.node_image.clone(),
         kubeconfig: settings.kubeconfig.clone(),
-        current_context: providers::kubeconfig::current_context(&settings.kubeconfig)?,
-        held: inventory.iter().map(|held| (held.node.address.clone(), held.node.inputs.clone())).collect::<BTreeMap<_, _>>(),
-    })
-}
-
-/// The path that is journalled as the scenario's.
-pub fn absolute_file(scenario: &Scenario) -> Result<PathBuf, Problem> {
-    Ok(std::path::absolute(&scenario.file)?)
+        // Only what is certainly there binds the plan: a cluster that was never finished may get other ports.
+        held: inventory.iter().filter(|held| held.state == State::Present).map(|held| (held.node.address.clone(), held.node.inputs.clone())).collect::<BTreeMap<_, _>>(),
+    }
 }

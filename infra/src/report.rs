@@ -129,6 +129,13 @@ pub fn of_failure(failure: &Failure) -> Problem {
     Problem { causes: failure.causes(), hint: failure.hint.clone(), exit: exit_of(failure.class), report: None }
 }
 
+/// The problem of Docker, with what can be done about it.
+pub fn of_docker(error: providers::docker::Error) -> Problem {
+    let hint = error.hint();
+    let exit = if error.is_no_engine() { Exit::Missing } else { Exit::Failed };
+    Problem { hint, ..Problem::from(error).exit(exit) }
+}
+
 /// The problem of a state folder; a lock has its own exit code.
 pub fn of_state(error: StateError) -> Problem {
     let locked = matches!(error, StateError::Locked { .. });

@@ -9,7 +9,9 @@ use engine::{
     Deployment, DeploymentLock, Event, Journal, Outcome, Plan, Policy, Record, Registry, Sink, Sinks, Stop, StopHandle, execute,
 };
 
-use crate::arguments::Target;
+use providers::kubernetes::Clients;
+use workloads::Vault;
+
 use crate::report::{Problem, of_state};
 use crate::settings::Settings;
 use crate::view::progress::{JsonLines, Progress, Recorder};
@@ -89,13 +91,13 @@ fn take(records: &Mutex<Vec<Record>>) -> Vec<Record> {
     std::mem::take(&mut records.lock().expect("no sink panics"))
 }
 
-/// The behaviour of every kind that this program knows.
-pub fn registry(settings: &Settings, target: &Target, vault: workloads::Vault, lock: Option<Arc<File>>) -> Registry {
+/// The behaviour of every kind that this program knows. Children that change the world hold `lock` open while they live.
+pub fn registry(settings: &Settings, vault: &Vault, lock: Option<Arc<File>>) -> Registry {
     let mut registry = Registry::default();
-    cluster::kind::register(&mut registry, &settings.docker, cluster::kind::Options { binary: target.kind.clone(), lock: lock.clone() });
+    cluster::kind::register(&mut registry, &settings.docker, lock.clone());
     let images = images::Options { cache: settings.cache.join("images"), lock, docker_config: settings.docker_config.clone() };
     images::register(&mut registry, &settings.docker, &images);
-    workloads::register(&mut registry, vault);
+    workloads::register(&mut registry, &Clients::default(), vault);
     registry
 }
 

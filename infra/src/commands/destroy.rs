@@ -1,9 +1,12 @@
 //! `infra destroy`: remove everything that was made, and prove that it is gone.
 
+use cluster::kind::Files;
 use engine::{Change, Deployment, Gone, Graph, Node, Outcome, Policy, plan};
 use serde_json::json;
 
-use crate::arguments::{self, Target};
+use workloads::Vault;
+
+use crate::arguments;
 use crate::commands::confirm;
 use crate::report::{self, Exit, Problem};
 use crate::session::{Run, Session, registry};
@@ -24,8 +27,8 @@ pub async fn run(command: arguments::Destroy, settings: &Settings) -> Result<Exi
         let found = labelled.into_iter().map(|node| (node.address.clone(), Change::Found { node: Box::new(node) })).collect();
         session.journal.append(found)?;
     }
-    let target = Target { provider: None, kind: None, node_image: None };
-    let registry = registry(settings, &target, workloads::Vault::default(), Some(session.lock_file()?));
+    // No deletion needs a secret's value.
+    let registry = registry(settings, &Vault::new(b""), Some(session.lock_file()?));
     // What is destroyed is not looked at first: every deletion looks for itself.
     let decided = plan(&Graph::default(), session.journal.inventory(), &Default::default(), &registry)?;
     if !settings.json && !session.journal.inventory().is_empty() {
@@ -43,10 +46,9 @@ pub async fn run(command: arguments::Destroy, settings: &Settings) -> Result<Exi
 
 /// Everything that carries the deployment's labels or mounts.
 async fn find(deployment: &Deployment, settings: &Settings) -> Result<Vec<Node>, Problem> {
-    let mut nodes = cluster::kind::find(&settings.docker, deployment.name(), deployment.folder(), &settings.kubeconfig)
-        .await
-        .map_err(|failure| report::of_failure(&failure))?;
-    nodes.extend(images::find(&settings.docker, deployment.name()).await.map_err(|failure| report::of_failure(&failure))?);
+    let files = Files { kubeconfig: deployment.kubeconfig(), user_kubeconfig: Some(settings.kubeconfig.clone()) };
+    let mut nodes = cluster::kind::find(&settings.docker, deployment.name(), &files).await.map_err(report::of_docker)?;
+    nodes.extend(images::find(&settings.docker, deployment.name()).await.map_err(report::of_docker)?);
     Ok(nodes)
 }
 

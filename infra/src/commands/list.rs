@@ -61,6 +61,7 @@ async fn without_journal(settings: &Settings, known: &[Row]) -> Vec<Row> {
     let labelled = cluster::kind::list(&settings.docker).await.unwrap_or_default();
     labelled
         .into_iter()
+        .map(|seen| seen.deployment)
         .filter(|name| !known.contains(name.as_str()))
         .map(|name| Row { name, provider: "kind".to_owned(), state: "no journal here".to_owned(), resources: 0, scenario: None })
         .collect()

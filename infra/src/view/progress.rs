@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use engine::{Address, Blocker, Event, Operation, Plan, Record, Sink};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -73,10 +73,13 @@ struct Sum {
     ended: usize,
 }
 
+/// Where the output is piped, a running step says what it does at most this often.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+
 /// What is shown of a running step.
 struct Line {
     bar: Option<ProgressBar>,
-    told: String,
+    told: Instant,
 }
 
 impl Progress {
@@ -125,20 +128,18 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        bars.insert(address.clone(), Line { bar, told: String::new() });
+        bars.insert(address.clone(), Line { bar, told: Instant::now() });
     }
 
-    /// What a running step does: on its live line, or as a line of its own where it says something new.
+    /// What a running step does: on its live line, or now and then as a line of its own.
     fn progress(&self, address: &Address, message: &str) {
         let mut bars = self.bars.lock().expect("no sink panics");
         let Some(line) = bars.get_mut(address) else { return };
         if let Some(bar) = &line.bar {
             bar.set_message(message.to_owned());
-        } else if line.told != message {
-            message.clone_into(&mut line.told);
-            if self.live.is_none() {
-                self.say(&format!("    {}: {message}", self.title(address)));
-            }
+        } else if self.live.is_none() && line.told.elapsed() >= TOLD_EVERY {
+            line.told = Instant::now();
+            self.say(&format!("    {}: {message}", self.title(address)));
         }
     }
 
