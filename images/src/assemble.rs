@@ -31,11 +31,19 @@ impl Assembled {
 
 /// The labels that every image carries.
 pub fn labels(deployment: &str, name: &str) -> BTreeMap<String, String> {
-    [("infra.deployment", deployment), ("infra.image", name)].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
+    [("infra.deployment", deployment), ("infra.image", name)]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
 }
 
 /// An image that holds one static program and the files of its specification, and nothing else that could be run.
-pub fn program(store: &Store, deployment: &str, spec: &Spec, program: &Path, name: &str) -> Result<Assembled, LayerError> {
+pub fn program(
+    store: &Store,
+    deployment: &str,
+    spec: &Spec,
+    program: &Path,
+    name: &str,
+) -> Result<Assembled, LayerError> {
     let mut layers = vec![base().store(store)?];
     layers.extend(file_layers(store, &spec.files)?);
     layers.push(Layer::default().file(store, program, name, 0o755)?.store(store)?);

@@ -9,6 +9,7 @@ use providers::program::{self, Program, Stream};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::digest;
 use crate::spec::{CargoSource, Libc};
 
 /// A program cannot be built.
@@ -41,7 +42,7 @@ pub enum CargoError {
         known: Vec<String>,
     },
     /// Cargo cannot be run, or failed; its last lines are in the text.
-    #[error("cargo build of package {package:?} failed{}", .last_lines.iter().map(|line| format!("\n    {line}")).collect::<String>())]
+    #[error("cargo build of package {package:?} failed\n    {}", .last_lines.join("\n    "))]
     Build {
         /// The package.
         package: String,
@@ -83,10 +84,14 @@ impl CargoError {
             Self::Program(program::Error::NotFound { .. }) => {
                 Some("install Rust (https://rustup.rs), or use `dockerfile:` instead of `cargo:`".to_owned())
             }
-            Self::Build { last_lines, .. } if last_lines.iter().any(|line| line.contains("target may not be installed")) => {
+            Self::Build { last_lines, .. }
+                if last_lines.iter().any(|line| line.contains("target may not be installed")) =>
+            {
                 Some("install the target: rustup target add (the name is in the message)".to_owned())
             }
-            Self::NotStatic { .. } => Some("a C library of the program is linked dynamically: link it statically, or use `dockerfile:`".to_owned()),
+            Self::NotStatic { .. } => Some(
+                "a C library of the program is linked dynamically: link it statically, or use `dockerfile:`".to_owned(),
+            ),
             _ => None,
         }
     }
@@ -100,7 +105,8 @@ pub struct Workspace {
     /// Where cargo puts what it builds.
     pub target_directory: PathBuf,
     /// Its folder.
-    pub workspace_root: PathBuf,
+    #[serde(rename = "workspace_root")]
+    pub folder: PathBuf,
 }
 
 /// A package of a workspace.
@@ -134,7 +140,10 @@ impl Package {
 
     /// The folders of the packages on this machine that it is built of; those only its tests need are left out.
     pub fn needs(&self) -> impl Iterator<Item = &Path> {
-        self.dependencies.iter().filter(|needed| needed.kind.as_deref() != Some("dev")).filter_map(|needed| needed.path.as_deref())
+        self.dependencies
+            .iter()
+            .filter(|needed| needed.kind.as_deref() != Some("dev"))
+            .filter_map(|needed| needed.path.as_deref())
     }
 
     /// The program that goes into the image.
@@ -194,7 +203,7 @@ fn flags(workspace: &Workspace, source: &CargoSource, sysroot: &str) -> String {
     let folders = [
         (home, "/cargo"),
         (Some(PathBuf::from(sysroot)), "/rust"),
-        (Some(workspace.workspace_root.clone()), "/source"),
+        (Some(workspace.folder.clone()), "/source"),
         (Some(build_folder(workspace)), "/build"),
     ];
     let folders = folders.into_iter().filter_map(|(folder, name)| Some((folder?, name)));
@@ -203,9 +212,14 @@ fn flags(workspace: &Workspace, source: &CargoSource, sysroot: &str) -> String {
 }
 
 /// Apart from the folder of `cargo build`, so that other flags do not make either build everything anew, and beside it, so
-/// that it stays warm and goes with `cargo clean`.
+/// that it stays warm and goes with `cargo clean`. Workspaces that share a target folder do not share this one: programs of the
+/// same name would replace each other.
 fn build_folder(workspace: &Workspace) -> PathBuf {
-    workspace.target_directory.join("infra")
+    if workspace.target_directory.starts_with(&workspace.folder) {
+        return workspace.target_directory.join("infra");
+    }
+    let path = digest::of_bytes(workspace.folder.as_os_str().as_encoded_bytes());
+    workspace.target_directory.join(format!("infra-{}", &path[7..15]))
 }
 
 /// A program that was built.
@@ -218,7 +232,11 @@ pub struct Built {
 }
 
 /// Builds a source with cargo; each line that cargo prints goes to `line`. With `lock` cargo holds that file open.
-pub async fn build(source: &CargoSource, lock: Option<Arc<File>>, mut line: impl FnMut(&str)) -> Result<Built, CargoError> {
+pub async fn build(
+    source: &CargoSource,
+    lock: Option<Arc<File>>,
+    mut line: impl FnMut(&str),
+) -> Result<Built, CargoError> {
     let workspace = workspace(&source.folder).await?;
     let name = package(&workspace, source)?.binary(source)?;
     let sysroot = Program::new("rustc").arguments(["--print", "sysroot"]).folder(&source.folder).read().await?;

@@ -105,20 +105,24 @@ impl Context {
         if file.is_file() {
             context.add(".dockerignore", &file)?;
         }
-        context.dockerfile = match source.file.strip_prefix(&source.context) {
-            Ok(inside) => inside.to_string_lossy().into_owned(),
-            // A name that no file of the context has, and that the engine takes out again before `COPY .` could see it.
-            Err(_) => {
-                let name = format!(".dockerfile.{}", &digest::of_bytes(source.file.as_os_str().as_encoded_bytes())[7..19]);
-                let text = fs::read_to_string(&file).unwrap_or_default();
-                let kind = Kind::Text(format!("{text}\n{name}\n.dockerignore\n"));
-                context.items.insert(".dockerignore".to_owned(), Item { path: file, mode: 0o644, kind });
-                name
-            }
+        context.dockerfile = if let Ok(inside) = source.file.strip_prefix(&source.context) {
+            inside.to_string_lossy().into_owned()
+        } else {
+            context.hide_foreign_dockerfile(source, file)
         };
         let name = context.dockerfile.clone();
         context.add(&name, &source.file)?;
         Ok(context)
+    }
+
+    /// Makes room for a Dockerfile from elsewhere: a name that no file of the context has, and a line in `.dockerignore` that lets
+    /// the engine take it out before `COPY .` could see it. Returns the name.
+    fn hide_foreign_dockerfile(&mut self, source: &DockerfileSource, ignore_file: PathBuf) -> String {
+        let name = format!(".dockerfile.{}", &digest::of_bytes(source.file.as_os_str().as_encoded_bytes())[7..19]);
+        let text = fs::read_to_string(&ignore_file).unwrap_or_default();
+        let kind = Kind::Text(format!("{text}\n{name}\n.dockerignore\n"));
+        self.items.insert(".dockerignore".to_owned(), Item { path: ignore_file, mode: 0o644, kind });
+        name
     }
 
     fn walk(&mut self, folder: &Path, prefix: &str, rules: &Rules) -> Result<(), ContextError> {
@@ -151,7 +155,8 @@ impl Context {
             // Sockets and the like cannot be sent; Docker leaves them out too.
             return Ok(());
         };
-        self.items.insert(name.to_owned(), Item { path: path.to_owned(), mode: found.permissions().mode() & 0o7777, kind });
+        self.items
+            .insert(name.to_owned(), Item { path: path.to_owned(), mode: found.permissions().mode() & 0o7777, kind });
         Ok(())
     }
 
@@ -200,7 +205,8 @@ impl Context {
                     archive.append_data(&mut header, name, text.as_bytes())?;
                 }
                 Kind::File => {
-                    let file = File::open(&item.path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", item.path.display())))?;
+                    let file = File::open(&item.path)
+                        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", item.path.display())))?;
                     let length = file.metadata()?.len();
                     header.set_size(length);
                     archive.append_data(&mut header, name, io::Read::take(file, length))?;
@@ -208,5 +214,80 @@ impl Context {
             }
         }
         archive.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context(folder: &Path, files: &[&str], ignore: &str, dockerfile: &Path) -> Context {
+        for name in files {
+            let path = folder.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, *name).unwrap();
+        }
+        fs::write(folder.join(".dockerignore"), ignore).unwrap();
+        let source =
+            DockerfileSource { file: dockerfile.to_owned(), context: folder.to_owned(), ..DockerfileSource::default() };
+        Context::read(&source).unwrap()
+    }
+
+    fn names(context: &Context) -> Vec<&str> {
+        context
+            .items
+            .iter()
+            .filter(|(_, item)| !matches!(item.kind, Kind::Folder))
+            .map(|(name, _)| name.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn what_is_ignored_is_not_sent_but_the_dockerfile_always_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = ["Dockerfile", "a/keep/x", "a/y", "b.log", "c.txt"];
+        let found = context(folder.path(), &files, "*\n!a/keep\n!c.*\n", &folder.path().join("Dockerfile"));
+        assert_eq!(names(&found), [".dockerignore", "Dockerfile", "a/keep/x", "c.txt"]);
+        assert_eq!(found.dockerfile(), "Dockerfile");
+    }
+
+    #[test]
+    fn a_dockerfile_from_elsewhere_is_sent_and_hidden_from_the_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::NamedTempFile::new().unwrap();
+        let found = context(folder.path(), &["a"], "b\n", elsewhere.path());
+        assert_eq!(names(&found), [found.dockerfile(), ".dockerignore", "a"]);
+        let Kind::Text(ignore) = &found.items[".dockerignore"].kind else { panic!("it is written anew") };
+        assert_eq!(*ignore, format!("b\n\n{}\n.dockerignore\n", found.dockerfile()));
+    }
+
+    #[test]
+    fn the_archive_is_the_same_whenever_the_files_were_written() {
+        let archives: Vec<Vec<u8>> = (0..2_u64)
+            .map(|round| {
+                let folder = tempfile::tempdir().unwrap();
+                let found = context(folder.path(), &["Dockerfile", "a/b"], "", &folder.path().join("Dockerfile"));
+                let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000 * (round + 1));
+                File::options().write(true).open(folder.path().join("a/b")).unwrap().set_modified(time).unwrap();
+                let mut bytes = Vec::new();
+                found.write(&mut bytes).unwrap();
+                bytes
+            })
+            .collect();
+        assert_eq!(archives[0], archives[1]);
+    }
+
+    #[test]
+    fn a_bad_line_in_dockerignore_is_said_with_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("Dockerfile"), "").unwrap();
+        fs::write(folder.path().join(".dockerignore"), "a\n[b\n").unwrap();
+        let source = DockerfileSource {
+            file: folder.path().join("Dockerfile"),
+            context: folder.path().to_owned(),
+            ..DockerfileSource::default()
+        };
+        let error = Context::read(&source).unwrap_err();
+        assert!(matches!(&error, ContextError::Ignore { source, .. } if source.line == 2), "{error:?}");
     }
 }

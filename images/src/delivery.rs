@@ -156,7 +156,9 @@ impl Deliveries {
 
     async fn import(&self, node: &str, parcel: Parcel, image: &Image) -> Result<(), DeliveryError> {
         let archive = parcel.archive(image.store.clone());
-        let output = self.run(node, Exec::new(["sh", "-c", IMPORT, "import", &image.reference, &image.replaced]).stdin(archive)).await?;
+        let output = self
+            .run(node, Exec::new(["sh", "-c", IMPORT, "import", &image.reference, &image.replaced]).stdin(archive))
+            .await?;
         let (node, reference) = (node.to_owned(), image.reference.clone());
         if !output.success() {
             return Err(DeliveryError::Refused { node, reference, message: output.message() });
@@ -164,7 +166,11 @@ impl Deliveries {
         let found = String::from_utf8_lossy(&output.stdout).into_owned();
         let line = found.lines().find(|line| line.starts_with(&reference)).unwrap_or_default();
         let complete = line.contains(" complete ") && line.trim_end().ends_with("true");
-        if complete { Ok(()) } else { Err(DeliveryError::Incomplete { node, reference, found: found.trim().to_owned() }) }
+        if complete {
+            Ok(())
+        } else {
+            Err(DeliveryError::Incomplete { node, reference, found: found.trim().to_owned() })
+        }
     }
 
     /// The names of the images that each node of a cluster has; an empty map when there is no such cluster.
@@ -198,7 +204,9 @@ impl Resource for Deliveries {
         let looks = clusters.into_iter().map(|cluster| async move { (cluster, self.images(cluster).await) });
         let found: BTreeMap<&str, _> = future::join_all(looks).await.into_iter().collect();
         let observe = |inputs: &Option<Inputs>| {
-            let Some(inputs) = inputs else { return Observation::Unknown("its inputs are of another version".to_owned()) };
+            let Some(inputs) = inputs else {
+                return Observation::Unknown("its inputs are of another version".to_owned());
+            };
             match &found[inputs.place.cluster.as_str()] {
                 Err(error) => Observation::Unknown(error.to_string()),
                 Ok(nodes) => {
@@ -235,7 +243,8 @@ impl Resource for Deliveries {
         for (node, images) in self.images(&place.cluster).await? {
             let ours: Vec<String> = images.into_iter().filter(|image| image.starts_with(&prefix)).collect();
             if !ours.is_empty() {
-                let command = ["ctr", "-n", "k8s.io", "images", "rm", "--sync"].map(str::to_owned).into_iter().chain(ours);
+                let command =
+                    ["ctr", "-n", "k8s.io", "images", "rm", "--sync"].map(str::to_owned).into_iter().chain(ours);
                 let output = self.run(&node, Exec::new(command)).await?;
                 if !output.success() {
                     let reference = repository;

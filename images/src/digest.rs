@@ -106,7 +106,10 @@ impl Digests {
         };
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(paths.len().div_ceil(16));
         std::thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
-        results.into_iter().map(|result| result.into_inner().expect("no panic while held").expect("every one was read")).collect()
+        results
+            .into_iter()
+            .map(|result| result.into_inner().expect("no panic while held").expect("every one was read"))
+            .collect()
     }
 
     /// Writes the memory down. To fail here would only cost time at the next run, so it does not fail.

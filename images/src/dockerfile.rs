@@ -82,7 +82,9 @@ pub async fn build(
     line: impl FnMut(&str),
 ) -> Result<Assembled, DockerfileError> {
     let known = store.recall::<String>("built", &name.key());
-    if let Some((digest, (manifest, _))) = known.and_then(|digest| Some((digest.clone(), store.manifest(&digest).ok()?))) {
+    if let Some((digest, (manifest, _))) =
+        known.and_then(|digest| Some((digest.clone(), store.manifest(&digest).ok()?)))
+    {
         return Ok(Assembled { digest, layers: manifest.layers });
     }
     let tag = name.tag();
@@ -120,7 +122,9 @@ async fn exported(store: &Arc<Store>, docker: &Docker, tag: &str) -> Result<Vec<
     if image.platform != wanted {
         return Err(DockerfileError::Platform { found: image.platform, wanted });
     }
-    let find = |digest: &String| store.find(oci::LAYER, digest).ok_or_else(|| DockerfileError::Incomplete { digest: digest.clone() });
+    let find = |digest: &String| {
+        store.find(oci::LAYER, digest).ok_or_else(|| DockerfileError::Incomplete { digest: digest.clone() })
+    };
     if let Ok(layers) = image.layers.iter().map(find).collect() {
         return Ok(layers);
     }

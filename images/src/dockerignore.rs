@@ -111,7 +111,8 @@ fn tokens(pattern: &str) -> Result<Vec<Token>, &'static str> {
         tokens.push(match character {
             '*' if rest.next_if_eq(&'*').is_some() => {
                 // `**name` at the start is a plain suffix, unless there are more wild cards; so it is in Docker.
-                let is_suffix = tokens.is_empty() && rest.peek() != Some(&'/') && !rest.clone().any(|next| "*?[]\\".contains(next));
+                let is_suffix =
+                    tokens.is_empty() && rest.peek() != Some(&'/') && !rest.clone().any(|next| "*?[]\\".contains(next));
                 rest.next_if_eq(&'/');
                 if is_suffix || rest.peek().is_none() { Token::Anything } else { Token::Segments }
             }

@@ -54,7 +54,7 @@ pub async fn fingerprint(store: &Store, spec: &Spec) -> Result<String, Fingerpri
             let (workspace, compiler) = futures::try_join!(cargo::workspace(&source.folder), compiler(&source.folder))?;
             parts.insert("compiler".to_owned(), compiler);
             let files = sources(&workspace, source).await?;
-            let root = workspace.workspace_root;
+            let root = workspace.folder;
             hash(store, "source", files.into_iter().map(|path| (relative(&root, &path), path)), &mut parts)?;
         }
         Source::Dockerfile(source) => context(store, source, &mut parts)?,
@@ -90,7 +90,11 @@ fn hash(
     Ok(())
 }
 
-fn context(store: &Store, source: &DockerfileSource, parts: &mut BTreeMap<String, String>) -> Result<(), FingerprintError> {
+fn context(
+    store: &Store,
+    source: &DockerfileSource,
+    parts: &mut BTreeMap<String, String>,
+) -> Result<(), FingerprintError> {
     let context = Context::read(source)?;
     for (name, item) in context.others() {
         parts.insert(format!("context {name}"), item);
@@ -107,21 +111,20 @@ async fn sources(workspace: &Workspace, source: &CargoSource) -> Result<BTreeSet
         if !folders.insert(folder.clone()) {
             continue;
         }
-        let known = |workspace: &Workspace| workspace.packages.iter().find(|package| package.folder() == folder).cloned();
-        let package = match known(workspace).or_else(|| elsewhere.iter().find_map(known)) {
-            Some(package) => Some(package),
-            None => {
-                elsewhere.push(cargo::workspace(&folder).await?);
-                elsewhere.last().and_then(known)
-            }
-        };
+        let known =
+            |workspace: &Workspace| workspace.packages.iter().find(|package| package.folder() == folder).cloned();
+        let mut package = known(workspace).or_else(|| elsewhere.iter().find_map(known));
+        if package.is_none() {
+            elsewhere.push(cargo::workspace(&folder).await?);
+            package = elsewhere.last().and_then(known);
+        }
         open.extend(package.iter().flat_map(cargo::Package::needs).map(Path::to_path_buf));
     }
     let mut files = BTreeSet::new();
     for folder in &folders {
         package_files(folder, &folders, &mut files)?;
     }
-    let root = &workspace.workspace_root;
+    let root = &workspace.folder;
     let shared = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", "rust-toolchain", ".cargo/config.toml"];
     files.extend(shared.iter().map(|name| root.join(name)).filter(|path| path.is_file()));
     let included: Vec<PathBuf> = files.iter().flat_map(|path| includes::included(path, &folders)).collect();
@@ -140,7 +143,8 @@ fn package_files(folder: &Path, packages: &BTreeSet<PathBuf>, files: &mut BTreeS
         !is_other && !aside.iter().any(|aside| aside == path)
     };
     for entry in WalkBuilder::new(folder).hidden(false).require_git(false).filter_entry(wanted).build() {
-        let entry = entry.map_err(|error| LayerError::Read { path: folder.to_owned(), source: std::io::Error::other(error) })?;
+        let entry = entry
+            .map_err(|error| LayerError::Read { path: folder.to_owned(), source: std::io::Error::other(error) })?;
         if entry.path().is_file() {
             files.insert(entry.into_path());
         }

@@ -51,10 +51,18 @@ impl Images {
         Self { store, docker, options }
     }
 
-    async fn cargo(&self, context: &Context, store: Arc<Store>, inputs: Inputs, source: &CargoSource) -> Result<Assembled, Failure> {
+    async fn cargo(
+        &self,
+        context: &Context,
+        store: Arc<Store>,
+        inputs: Inputs,
+        source: &CargoSource,
+    ) -> Result<Assembled, Failure> {
         let built = cargo::build(source, self.options.lock.clone(), |line| {
             match line.trim_start().strip_prefix("Compiling ") {
-                Some(package) => context.progress(format!("compiling {}", package.split(" (").next().unwrap_or(package))),
+                Some(package) => {
+                    context.progress(format!("compiling {}", package.split(" (").next().unwrap_or(package)));
+                }
                 None => context.output(line),
             }
         });
@@ -70,15 +78,23 @@ impl Images {
         assembled.await.expect("assembling does not panic").map_err(explain_layer)
     }
 
-    async fn dockerfile(&self, context: &Context, store: Arc<Store>, inputs: &Inputs, source: &DockerfileSource) -> Result<Assembled, Failure> {
+    async fn dockerfile(
+        &self,
+        context: &Context,
+        store: Arc<Store>,
+        inputs: &Inputs,
+        source: &DockerfileSource,
+    ) -> Result<Assembled, Failure> {
         let credentials = match &self.options.docker_config {
             Some(folder) => credentials::stored(folder)?,
             None => BTreeMap::new(),
         };
         let name = Name { deployment: &inputs.deployment, fingerprint: &inputs.fingerprint, spec: &inputs.spec };
-        let built = dockerfile::build(&store, &self.docker, &name, source, &credentials, |line| match line.strip_prefix("Step ") {
-            Some(step) => context.progress(format!("step {step}")),
-            None => context.output(line),
+        let built = dockerfile::build(&store, &self.docker, &name, source, &credentials, |line| {
+            match line.strip_prefix("Step ") {
+                Some(step) => context.progress(format!("step {step}")),
+                None => context.output(line),
+            }
         });
         let built = built.await.map_err(explain_dockerfile)?;
         self.remove_tags(inputs, Some(&name.tag())).await.map_err(explain_docker)?;
@@ -173,7 +189,11 @@ pub(crate) fn megabytes(bytes: u64) -> f64 {
 pub(crate) fn explain_store(error: StoreError) -> Failure {
     let full = matches!(&error, StoreError::Write { source, .. } if source.kind() == std::io::ErrorKind::StorageFull);
     let failure = Failure::from(error).nothing_remains();
-    if full { failure.hint("free some space, or put the cache elsewhere (XDG_CACHE_HOME)").class(Class::Missing) } else { failure }
+    if full {
+        failure.hint("free some space, or put the cache elsewhere (XDG_CACHE_HOME)").class(Class::Missing)
+    } else {
+        failure
+    }
 }
 
 fn explain_layer(error: LayerError) -> Failure {

@@ -13,7 +13,8 @@ pub fn included(source: &Path, packages: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
         return Vec::new();
     }
     let Ok(text) = fs::read_to_string(source) else { return Vec::new() };
-    let package = packages.iter().filter(|folder| source.starts_with(folder)).max_by_key(|folder| folder.as_os_str().len());
+    let package =
+        packages.iter().filter(|folder| source.starts_with(folder)).max_by_key(|folder| folder.as_os_str().len());
     let found = literals(&text).into_iter().filter_map(|literal| match literal {
         Literal::BesideSource(path) => Some(source.parent()?.join(path)),
         Literal::InPackage(path) => Some(package?.join(path.trim_start_matches('/'))),
@@ -76,11 +77,10 @@ mod tests {
             include!(concat!(env!("OUT_DIR"), "/made.rs"));
         "#;
         let found = literals(text);
-        assert_eq!(found, [
-            Literal::BesideSource("../data/a.bin"),
-            Literal::InPackage("/page/b.html"),
-            Literal::BesideSource("c.rs"),
-        ]);
+        assert_eq!(
+            found,
+            [Literal::BesideSource("../data/a.bin"), Literal::InPackage("/page/b.html"), Literal::BesideSource("c.rs"),]
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! One layer of an image: a tar archive that depends on its content alone.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -84,7 +85,8 @@ impl Layer {
 
     /// Adds a file of this machine.
     pub fn file(mut self, store: &Store, from: &Path, path: &str, mode: u32) -> Result<Self, LayerError> {
-        let digest = store.digests().of_file(from).map_err(|source| LayerError::Read { path: from.to_owned(), source })?;
+        let digest =
+            store.digests().of_file(from).map_err(|source| LayerError::Read { path: from.to_owned(), source })?;
         self.add(path, Item { mode, content: Content::File { path: from.to_owned(), digest } });
         Ok(self)
     }
@@ -123,7 +125,8 @@ impl Layer {
                 Content::Text(bytes) => digest::of_bytes(bytes),
                 Content::File { digest, .. } => digest.clone(),
             };
-            text.push_str(&format!("{path:?} {:o} {content}\n", item.mode));
+            // Writing into a text cannot fail.
+            let _ = writeln!(text, "{path:?} {:o} {content}", item.mode);
         }
         digest::of_bytes(text.as_bytes())
     }
@@ -203,7 +206,8 @@ pub(crate) fn files_below(root: &Path) -> Result<Vec<(String, PathBuf, u32)>, La
     let mut files = Vec::new();
     let walk = WalkBuilder::new(root).standard_filters(false).follow_links(true).build();
     for entry in walk {
-        let entry = entry.map_err(|error| LayerError::Read { path: root.to_owned(), source: io::Error::other(error) })?;
+        let entry =
+            entry.map_err(|error| LayerError::Read { path: root.to_owned(), source: io::Error::other(error) })?;
         let path = entry.path();
         let found = path.metadata().map_err(|source| LayerError::Read { path: path.to_owned(), source })?;
         if found.is_dir() {
@@ -218,4 +222,76 @@ pub(crate) fn files_below(root: &Path) -> Result<Vec<(String, PathBuf, u32)>, La
     }
     files.sort();
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn layer_of(root: &Path, files: &[(String, Vec<u8>)], from: &str) -> Descriptor {
+        let folder = root.join(from);
+        for (name, content) in files {
+            let path = folder.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        let store = Store::open(&root.join(format!("cache of {from}"))).unwrap();
+        let entry = FileEntry { from: folder, to: "/data/".to_owned() };
+        Layer::entry(&store, &entry).unwrap().store(&store).unwrap()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn a_layer_depends_on_names_and_content_alone(
+            files in proptest::collection::btree_map("[a-d]{1,3}/[a-z]{1,120}", proptest::collection::vec(any::<u8>(), 0..2000), 1..6),
+        ) {
+            let root = tempfile::tempdir().unwrap();
+            let files: Vec<(String, Vec<u8>)> = files.into_iter().collect();
+            let one = layer_of(root.path(), &files, "one");
+            let mut reversed = files.clone();
+            reversed.reverse();
+            prop_assert_eq!(&one, &layer_of(root.path(), &reversed, "other"));
+            reversed[0].1.push(0);
+            prop_assert_ne!(&one, &layer_of(root.path(), &reversed, "changed"));
+        }
+    }
+
+    #[test]
+    fn a_layer_that_was_made_before_is_not_made_again() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(&root.path().join("cache")).unwrap();
+        let file = root.path().join("a");
+        fs::write(&file, "content").unwrap();
+        let entry = FileEntry { from: file.clone(), to: "/a".to_owned() };
+        let first = Layer::entry(&store, &entry).unwrap().store(&store).unwrap();
+        let written = fs::metadata(store.path(&first.digest)).unwrap().modified().unwrap();
+        assert_eq!(Layer::entry(&store, &entry).unwrap().store(&store).unwrap(), first);
+        assert_eq!(fs::metadata(store.path(&first.digest)).unwrap().modified().unwrap(), written);
+        fs::write(&file, "changed").unwrap();
+        assert_ne!(Layer::entry(&store, &entry).unwrap().store(&store).unwrap(), first);
+    }
+
+    #[test]
+    fn a_file_that_changes_while_it_is_packed_is_an_error() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(&root.path().join("cache")).unwrap();
+        let file = root.path().join("a");
+        fs::write(&file, "content").unwrap();
+        let layer = Layer::entry(&store, &FileEntry { from: file.clone(), to: "/a".to_owned() }).unwrap();
+        fs::write(&file, "another").unwrap();
+        assert!(matches!(layer.store(&store), Err(LayerError::Changed { path }) if path == file));
+    }
+
+    #[test]
+    fn a_place_outside_of_the_image_is_refused() {
+        for path in ["data", "", "/../etc", "/a/../../b"] {
+            assert!(place(path).is_err(), "{path}");
+        }
+        assert_eq!(place("//data/./x/").unwrap(), "data/x");
+    }
 }

@@ -9,9 +9,9 @@ use engine::{Class, Context, Failure, Gone, Held, Observation, Resource};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures::{TryStreamExt, stream};
+use providers::credentials;
 use providers::docker::Credentials;
 use providers::registry::{self, Blob, Repository};
-use providers::credentials;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
@@ -41,7 +41,9 @@ impl Pushes {
     async fn login(&self, repository: &str) -> Result<Option<Credentials>, Failure> {
         let registry = registry::registry_of(repository).map_err(explain)?;
         match &self.docker_config {
-            Some(folder) => Ok(credentials::find(folder, &registry).await.map_err(|error| Failure::from(error).nothing_remains())?),
+            Some(folder) => Ok(credentials::find(folder, &registry)
+                .await
+                .map_err(|error| Failure::from(error).nothing_remains())?),
             None => Ok(None),
         }
     }
@@ -49,7 +51,8 @@ impl Pushes {
     async fn look(&self, held: &Held) -> Result<Observation, Failure> {
         let inputs: Inputs = serde_json::from_value(held.node.inputs.clone())?;
         let digest = held.outputs["digest"].as_str().unwrap_or_default();
-        let repository = Repository::new(&inputs.to, "latest", self.login(&inputs.to).await?.as_ref()).map_err(explain)?;
+        let repository =
+            Repository::new(&inputs.to, "latest", self.login(&inputs.to).await?.as_ref()).map_err(explain)?;
         let there = repository.has(digest).await.map_err(explain)?;
         Ok(if there { Observation::AsRecorded } else { Observation::Absent })
     }
@@ -82,7 +85,10 @@ fn compress(store: &Store, layer: &Descriptor) -> Result<Descriptor, StoreError>
 }
 
 /// A blob as a stream, opened when it is first read.
-fn content(store: Arc<Store>, blob: Descriptor) -> impl futures::Stream<Item = std::io::Result<Bytes>> + Send + 'static {
+fn content(
+    store: Arc<Store>,
+    blob: Descriptor,
+) -> impl futures::Stream<Item = std::io::Result<Bytes>> + Send + 'static {
     let open = async move {
         let file = tokio::task::spawn_blocking(move || store.open_blob(&blob)).await?;
         let file = tokio::fs::File::from_std(file.map_err(std::io::Error::other)?);
@@ -115,7 +121,8 @@ impl Resource for Pushes {
         // A registry may collect what no tag refers to.
         let repository = Repository::new(&inputs.to, &digest[7..19], login.as_ref()).map_err(explain)?;
         context.progress(format!("pushing to {}", inputs.to));
-        let blobs: Vec<Blob> = manifest.blobs().map(|blob| Blob { digest: blob.digest.clone(), size: blob.size }).collect();
+        let blobs: Vec<Blob> =
+            manifest.blobs().map(|blob| Blob { digest: blob.digest.clone(), size: blob.size }).collect();
         let open = |wanted: &Blob| {
             let blob = manifest.blobs().find(|blob| blob.digest == wanted.digest).expect("it is one of them");
             content(store.clone(), blob.clone())

@@ -52,3 +52,65 @@ fn take_layer(store: &Store, entry: &mut impl Read, wanted: &BTreeSet<String>) -
     writer.commit_wanted(oci::LAYER, wanted)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+    use crate::digest;
+
+    fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (name, content) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o644);
+            builder.append_data(&mut header, name, *content).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    fn compressed(content: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(content).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn layers_are_found_in_the_older_and_the_newer_form_and_nothing_else_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let packed = compressed(b"packed layer");
+        let plain_name = format!("blobs/sha256/{}", &digest::of_bytes(b"plain layer")[7..]);
+        let packed_name = format!("blobs/sha256/{}", &digest::of_bytes(&packed)[7..]);
+        let saved = archive(&[
+            ("abc/layer.tar", b"old layer"),
+            ("abc/json", b"{}"),
+            (&plain_name, b"plain layer"),
+            (&packed_name, &packed),
+            ("blobs/sha256/config", b"{\"config\":1}"),
+            ("manifest.json", b"[]"),
+        ]);
+        let wanted: BTreeSet<String> = [&b"old layer"[..], b"plain layer", b"packed layer"]
+            .iter()
+            .map(|content| digest::of_bytes(content))
+            .collect();
+        take_layers(&store, &saved[..], &wanted).unwrap();
+        assert!(wanted.iter().all(|digest| store.find(oci::LAYER, digest).is_some()));
+        assert!(store.find(oci::LAYER, &digest::of_bytes(b"{\"config\":1}")).is_none());
+    }
+
+    #[test]
+    fn an_archive_that_ends_early_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let saved = archive(&[("abc/layer.tar", &[1; 5000])]);
+        let wanted = BTreeSet::from([digest::of_bytes(&[1; 5000])]);
+        assert!(matches!(take_layers(&store, &saved[..3000], &wanted), Err(SavedError::Read(_))));
+        assert!(store.find(oci::LAYER, wanted.first().unwrap()).is_none());
+    }
+}

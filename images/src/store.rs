@@ -51,7 +51,8 @@ pub enum StoreError {
 pub struct Store {
     folder: PathBuf,
     digests: Digests,
-    _in_use: File,
+    /// Shared while the store is open. Closing it, even by a crash, gives it up.
+    in_use: File,
 }
 
 impl Store {
@@ -62,13 +63,14 @@ impl Store {
             fs::create_dir_all(folder.join(part)).map_err(fail)?;
         }
         let lock = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(fail)?;
-        let store = Self { folder: folder.to_owned(), digests: Digests::open(folder.join("digests.json")), _in_use: lock };
-        match store._in_use.try_lock() {
+        let store =
+            Self { folder: folder.to_owned(), digests: Digests::open(folder.join("digests.json")), in_use: lock };
+        match store.in_use.try_lock() {
             Ok(()) => store.remove_unused(UNUSED_KEPT)?,
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(source)) => return Err(fail(source)),
         }
-        store._in_use.lock_shared().map_err(fail)?;
+        store.in_use.lock_shared().map_err(fail)?;
         Ok(store)
     }
 
@@ -113,7 +115,12 @@ impl Store {
     /// Starts a new blob.
     pub fn writer(&self) -> Result<BlobWriter<'_>, StoreError> {
         let file = self.temporary()?;
-        Ok(BlobWriter { store: self, file: io::BufWriter::with_capacity(256 * 1024, file), hash: Sha256::new(), size: 0 })
+        Ok(BlobWriter {
+            store: self,
+            file: io::BufWriter::with_capacity(256 * 1024, file),
+            hash: Sha256::new(),
+            size: 0,
+        })
     }
 
     /// Puts a small blob.
@@ -177,9 +184,11 @@ impl Store {
     fn remove_unused(&self, age: Duration) -> Result<(), StoreError> {
         let mut used = BTreeSet::new();
         for reference in files(&self.folder.join("references"))? {
-            let digest: Option<String> = fs::read(&reference).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let digest: Option<String> =
+                fs::read(&reference).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
             let Some(digest) = digest else { continue };
-            let manifest = fs::read(self.path(&digest)).ok().and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
+            let manifest =
+                fs::read(self.path(&digest)).ok().and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
             used.extend(manifest.iter().flat_map(Manifest::blobs).map(|blob| self.path(&blob.digest)));
             used.insert(self.path(&digest));
         }
@@ -212,7 +221,9 @@ fn file_name(key: &str) -> String {
 fn files(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let list = || fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>();
     match list() {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(StoreError::Read { path: folder.to_owned(), source }),
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::Read { path: folder.to_owned(), source })
+        }
         listed => Ok(listed.unwrap_or_default()),
     }
 }
@@ -249,7 +260,11 @@ impl BlobWriter<'_> {
 
     /// Puts the blob into the store under its digest; one that is already there is replaced by the same content.
     pub fn commit(self, media_type: &str) -> Result<Descriptor, StoreError> {
-        let blob = Descriptor { media_type: media_type.to_owned(), digest: digest::written(&self.hash.finalize()), size: self.size };
+        let blob = Descriptor {
+            media_type: media_type.to_owned(),
+            digest: digest::written(&self.hash.finalize()),
+            size: self.size,
+        };
         let path = self.store.path(&blob.digest);
         let persist = || -> io::Result<()> {
             let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -272,5 +287,82 @@ impl Write for BlobWriter<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci;
+
+    #[test]
+    fn a_damaged_blob_is_noticed_and_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let blob = store.put(oci::LAYER, b"content").unwrap();
+        assert!(store.has(&blob));
+        fs::write(store.path(&blob.digest), "c0ntent").unwrap();
+        assert!(!store.has(&blob), "another content of the same length");
+        assert!(!store.path(&blob.digest).exists());
+        assert!(matches!(store.open_blob(&blob), Err(StoreError::Damaged { digest }) if digest == blob.digest));
+        assert_eq!(store.put(oci::LAYER, b"content").unwrap(), blob);
+        assert!(store.has(&blob));
+    }
+
+    #[test]
+    fn a_blob_that_is_not_committed_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let mut writer = store.writer().unwrap();
+        writer.write_all(b"content").unwrap();
+        drop(writer);
+        assert_eq!(files(&folder.path().join("temporary")).unwrap(), Vec::<PathBuf>::new());
+        assert_eq!(files(&folder.path().join("blobs/sha256")).unwrap(), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn many_may_write_the_same_blob_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let content = vec![7; 1_000_000];
+        let write = || {
+            let store = Store::open(folder.path()).unwrap();
+            let blob = store.put(oci::LAYER, &content).unwrap();
+            assert!(store.has(&blob));
+        };
+        std::thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(write))));
+        assert_eq!(files(&folder.path().join("blobs/sha256")).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn only_what_no_image_refers_to_is_removed_and_only_when_it_is_old() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let layer = store.put(oci::LAYER, b"used").unwrap();
+        let unused = store.put(oci::LAYER, b"unused").unwrap();
+        let image = crate::assemble::image(&store, std::collections::BTreeMap::new(), vec![layer.clone()]).unwrap();
+        store.remember("references", "one/web", &image.digest).unwrap();
+        store.remove_unused(Duration::from_hours(1)).unwrap();
+        assert!(store.has(&unused));
+        store.remove_unused(Duration::ZERO).unwrap();
+        assert!(store.has(&layer) && store.manifest(&image.digest).is_ok());
+        assert!(!store.has(&unused));
+        store.forget("references", "one/web").unwrap();
+        store.remove_unused(Duration::ZERO).unwrap();
+        assert!(matches!(store.manifest(&image.digest), Err(StoreError::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_changed_file_is_read_again_and_an_unchanged_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a");
+        fs::write(&file, "one").unwrap();
+        let first = Store::open(&folder.path().join("cache")).unwrap().digests().of_file(&file).unwrap();
+        assert_eq!(first, digest::of_bytes(b"one"));
+        fs::write(&file, "two").unwrap();
+        let store = Store::open(&folder.path().join("cache")).unwrap();
+        assert_eq!(store.digests().of_file(&file).unwrap(), digest::of_bytes(b"two"));
+        assert!(store.digests().of_file(&folder.path().join("none")).is_err());
+        let many = store.digests().of_files(&vec![file; 100]);
+        assert!(many.into_iter().all(|digest| digest.unwrap() == digest::of_bytes(b"two")));
     }
 }

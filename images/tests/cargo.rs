@@ -24,7 +24,13 @@ fn content(bench: &Bench, image: &Value) -> BTreeMap<String, String> {
         for entry in archive.entries().unwrap() {
             let entry = entry.unwrap();
             let header = entry.header();
-            let about = format!("{}:{} {:o} {}", header.uid().unwrap(), header.gid().unwrap(), header.mode().unwrap(), header.mtime().unwrap());
+            let about = format!(
+                "{}:{} {:o} {}",
+                header.uid().unwrap(),
+                header.gid().unwrap(),
+                header.mode().unwrap(),
+                header.mtime().unwrap()
+            );
             found.insert(entry.path().unwrap().display().to_string(), about);
         }
     }
@@ -52,7 +58,8 @@ async fn a_cargo_image_holds_one_static_program_and_its_files_and_runs_as_nobody
     assert_eq!(configuration["config"], wanted);
     let found = content(&bench, &image);
     let names: Vec<&str> = found.keys().map(String::as_str).collect();
-    let wanted = ["data/", "data/greeting.txt", "etc/", "etc/group", "etc/nsswitch.conf", "etc/passwd", "hello", "tmp/"];
+    let wanted =
+        ["data/", "data/greeting.txt", "etc/", "etc/group", "etc/nsswitch.conf", "etc/passwd", "hello", "tmp/"];
     assert_eq!(names, wanted);
     assert_eq!((found["hello"].as_str(), found["tmp/"].as_str()), ("0:0 755 0", "0:0 1777 0"));
     assert!(image["bytes"].as_u64().unwrap() < 5_000_000, "{}", image["bytes"]);

@@ -2,7 +2,6 @@
 //!
 //! What a test needs and the machine lacks is the reason that the test is shown as ignored with.
 
-mod support;
 #[path = "real/docker.rs"]
 mod docker;
 #[path = "real/full.rs"]
@@ -11,6 +10,7 @@ mod full;
 mod kind;
 #[path = "real/registry.rs"]
 mod registry;
+mod support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -45,7 +45,8 @@ fn with_helper() -> ExitCode {
     let folder = tempfile::tempdir().expect("a folder for the helper");
     let helper = folder.path().join("docker-credential-infra-test");
     let answer = r#"{"ServerURL":"any","Username":"anna","Secret":"secret"}"#;
-    fs::write(&helper, format!("#!/bin/sh\n[ \"$1\" = get ] && read -r server; echo '{answer}'\n")).expect("the helper is written");
+    fs::write(&helper, format!("#!/bin/sh\n[ \"$1\" = get ] && read -r server; echo '{answer}'\n"))
+        .expect("the helper is written");
     fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).expect("the helper is made executable");
     let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap_or_default());
     let program = std::env::current_exe().expect("this program has a path");

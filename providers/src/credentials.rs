@@ -115,7 +115,12 @@ fn names(registry: &str) -> Vec<String> {
     if registry == "docker.io" {
         return vec![DOCKER_HUB.to_owned(), "index.docker.io".to_owned(), "docker.io".to_owned()];
     }
-    vec![registry.to_owned(), format!("https://{registry}"), format!("https://{registry}/v1/"), format!("https://{registry}/v2/")]
+    vec![
+        registry.to_owned(),
+        format!("https://{registry}"),
+        format!("https://{registry}/v1/"),
+        format!("https://{registry}/v2/"),
+    ]
 }
 
 fn read(folder: &Path) -> Result<Configuration, Error> {
@@ -144,13 +149,16 @@ async fn ask(name: &str, registry: &str) -> Result<Option<Credentials>, Error> {
     let question = question().map_err(|error| failed(error.to_string()))?;
     let answer = match Program::new(&helper).argument("get").stdin(Some(Arc::new(question))).read().await {
         Ok(answer) => answer,
-        Err(program::Error::Exit { last_lines, .. }) if last_lines.iter().any(|line| line.contains("not found")) => return Ok(None),
+        Err(program::Error::Exit { last_lines, .. }) if last_lines.iter().any(|line| line.contains("not found")) => {
+            return Ok(None);
+        }
         Err(program::Error::NotFound { .. }) => return Err(failed("it is not installed, or not in PATH".to_owned())),
         // What it printed may hold a secret.
         Err(program::Error::Exit { code, .. }) => return Err(failed(format!("exit code {code}"))),
         Err(error) => return Err(failed(error.to_string())),
     };
-    let answer: Answer = serde_json::from_str(&answer).map_err(|_| failed("its answer is not what helpers give".to_owned()))?;
+    let answer: Answer =
+        serde_json::from_str(&answer).map_err(|_| failed("its answer is not what helpers give".to_owned()))?;
     Ok(Some(match answer.username.as_str() {
         "<token>" => Credentials::Identity { token: answer.secret },
         _ => Credentials::Password { username: answer.username, password: answer.secret },

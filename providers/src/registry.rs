@@ -115,13 +115,18 @@ fn parse(repository: &str, tag: &str) -> Result<Reference, Error> {
         return Err(Error::Name { repository: repository.to_owned(), reason });
     }
     let parsed = format!("{repository}:{tag}").parse();
-    parsed.map_err(|error: oci_client::ParseError| Error::Name { repository: repository.to_owned(), reason: error.to_string() })
+    parsed.map_err(|error: oci_client::ParseError| Error::Name {
+        repository: repository.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 /// Whether a registry runs on this machine, so that nobody can listen to plain HTTP.
 fn is_loopback(registry: &str) -> bool {
     let host = registry.rsplit_once(':').map_or(registry, |(host, _)| host);
-    host == "localhost" || host == "[::1]" || host.parse().is_ok_and(|address: std::net::Ipv4Addr| address.is_loopback())
+    host == "localhost"
+        || host == "[::1]"
+        || host.parse().is_ok_and(|address: std::net::Ipv4Addr| address.is_loopback())
 }
 
 impl Repository {
@@ -134,7 +139,9 @@ impl Repository {
         let protocol = if is_loopback(registry) { ClientProtocol::Http } else { ClientProtocol::Https };
         let client = Client::new(ClientConfig { protocol, ..ClientConfig::default() });
         let login = match credentials {
-            Some(Credentials::Password { username, password }) => RegistryAuth::Basic(username.clone(), password.clone()),
+            Some(Credentials::Password { username, password }) => {
+                RegistryAuth::Basic(username.clone(), password.clone())
+            }
             Some(Credentials::Identity { token }) => RegistryAuth::Bearer(token.clone()),
             None => RegistryAuth::Anonymous,
         };
@@ -205,24 +212,33 @@ impl Repository {
     }
 
     fn unknown(&self) -> Error {
-        Error::Unknown { registry: self.reference.registry().to_owned(), repository: self.reference.repository().to_owned() }
+        Error::Unknown {
+            registry: self.reference.registry().to_owned(),
+            repository: self.reference.repository().to_owned(),
+        }
     }
 
     fn explain(&self, error: OciDistributionError) -> Error {
         use OciDistributionError as Client;
         match error {
-            Client::UnauthorizedError { .. } | Client::AuthenticationFailure(_) => self.unauthorized(),
-            Client::ServerError { code: 401 | 403, .. } => self.unauthorized(),
-            Client::RequestError(error) if error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403)) => self.unauthorized(),
+            Client::UnauthorizedError { .. }
+            | Client::AuthenticationFailure(_)
+            | Client::ServerError { code: 401 | 403, .. } => self.unauthorized(),
+            Client::RequestError(error)
+                if error.status().is_some_and(|status| matches!(status.as_u16(), 401 | 403)) =>
+            {
+                self.unauthorized()
+            }
             Client::ImageManifestNotFoundError(_) => self.unknown(),
             Client::RegistryError { envelope, .. } => self.explain_answer(&envelope),
             Client::ServerError { code, message, .. } => match serde_json::from_str(&message) {
                 Ok(envelope) => self.explain_answer(&envelope),
                 Err(_) => self.refused(format!("status {code}: {}", message.trim())),
             },
-            Client::RequestError(error) => {
-                Error::Unreachable { registry: self.reference.registry().to_owned(), source: Box::new(error.without_url()) }
-            }
+            Client::RequestError(error) => Error::Unreachable {
+                registry: self.reference.registry().to_owned(),
+                source: Box::new(error.without_url()),
+            },
             error => self.refused(error.to_string()),
         }
     }

@@ -1,11 +1,11 @@
 //! Images of Dockerfiles.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use engine::Observation;
-use images::{CargoSource, DockerfileSource, FileEntry, Source, Spec, Store};
+use images::{DockerfileSource, FileEntry, Source, Spec, Store};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
@@ -27,19 +27,22 @@ fn dockerfile_spec(folder: &Path, dockerfile: &str) -> Spec {
     fs::create_dir_all(&context).unwrap();
     fs::write(context.join("Dockerfile"), dockerfile).unwrap();
     let arguments = [("GREETING".to_owned(), "from an argument".to_owned())].into();
-    let source = DockerfileSource { file: context.join("Dockerfile"), context, arguments, target: Some("wanted".to_owned()) };
+    let source =
+        DockerfileSource { file: context.join("Dockerfile"), context, arguments, target: Some("wanted".to_owned()) };
     Spec { name: "made".to_owned(), source: Source::Dockerfile(source), files: Vec::new(), user: None, push: None }
 }
 
-/// A static program that can be run in an image without anything else.
-async fn program(folder: &Path) -> PathBuf {
+/// A static program that can be run in an image without anything else: the fixture, taken out of its own image.
+async fn program(folder: &Path, to: &Path) {
     let bench = Bench::new("program", &folder.join("program-cache"), None);
-    let source = hello(folder);
-    let Source::Cargo(CargoSource { folder: workspace, .. }) = hello_spec(&source).source else { unreachable!() };
-    let graph = bench.declare(&hello_spec(&source), None).await;
-    bench.create(&graph, "image", &json!({})).await.map_err(|failure| text(&failure)).unwrap();
-    let target = format!("target/infra/{}-unknown-linux-gnu/release/hello", std::env::consts::ARCH);
-    workspace.join(target)
+    let graph = bench.declare(&hello_spec(&hello(folder)), None).await;
+    let image = bench.create(&graph, "image", &json!({})).await.map_err(|failure| text(&failure)).unwrap();
+    let store = Store::open(&bench.cache).unwrap();
+    let manifest: Value =
+        serde_json::from_slice(&fs::read(store.path(image["digest"].as_str().unwrap())).unwrap()).unwrap();
+    let layer = manifest["layers"].as_array().unwrap().last().unwrap();
+    let bytes = fs::read(store.path(layer["digest"].as_str().unwrap())).unwrap();
+    tar::Archive::new(&bytes[..]).unpack(to).unwrap();
 }
 
 const DOCKERFILE: &str = "FROM scratch AS wanted
@@ -58,7 +61,7 @@ async fn built() {
     let bench = Bench::new("docker-test", &folder.path().join("cache"), None);
     let mut spec = dockerfile_spec(folder.path(), DOCKERFILE);
     let context = folder.path().join("context");
-    fs::copy(program(folder.path()).await, context.join("hello")).unwrap();
+    program(folder.path(), &context).await;
     fs::write(context.join("secret.txt"), "not for the image").unwrap();
     fs::write(context.join(".dockerignore"), "*.txt\nDockerfile\n.dockerignore\n").unwrap();
     fs::write(folder.path().join("greeting.txt"), "good day").unwrap();
@@ -73,7 +76,10 @@ async fn built() {
     let configuration: Value = serde_json::from_slice(&read(&manifest["config"]["digest"])).unwrap();
     assert_eq!(configuration["config"]["Labels"]["greeting"], "from an argument");
     assert_eq!(configuration["config"]["Labels"]["infra.deployment"], "docker-test");
-    assert_eq!((&configuration["config"]["User"], &configuration["config"]["Entrypoint"]), (&json!("1000"), &json!(["/hello"])));
+    assert_eq!(
+        (&configuration["config"]["User"], &configuration["config"]["Entrypoint"]),
+        (&json!("1000"), &json!(["/hello"]))
+    );
     let mut names = Vec::new();
     for layer in manifest["layers"].as_array().unwrap() {
         let bytes = read(&layer["digest"]);
@@ -109,8 +115,16 @@ async fn built() {
 /// The references of a deployment's images in Docker.
 fn listed(deployment: &str) -> Vec<String> {
     let filter = format!("label=infra.deployment={deployment}");
-    let output = Command::new("docker").args(["images", "--filter", &filter, "--format", "{{.Repository}}:{{.Tag}}"]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().lines().filter(|line| !line.starts_with("<none>")).map(str::to_owned).collect()
+    let output = Command::new("docker")
+        .args(["images", "--filter", &filter, "--format", "{{.Repository}}:{{.Tag}}"])
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .filter(|line| !line.starts_with("<none>"))
+        .map(str::to_owned)
+        .collect()
 }
 
 async fn fails() {
@@ -126,7 +140,8 @@ async fn fails() {
 async fn buildkit() {
     let folder = tempfile::tempdir().unwrap();
     let bench = Bench::new("docker-buildkit", &folder.path().join("cache"), None);
-    let spec = dockerfile_spec(folder.path(), "FROM scratch AS wanted\nRUN --mount=type=cache,target=/x [\"/hello\"]\n");
+    let spec =
+        dockerfile_spec(folder.path(), "FROM scratch AS wanted\nRUN --mount=type=cache,target=/x [\"/hello\"]\n");
     let graph = bench.declare(&spec, None).await;
     let failure = bench.create(&graph, "image", &json!({})).await.unwrap_err();
     assert!(text(&failure).contains("hint: the Dockerfile uses what only BuildKit has"), "{}", text(&failure));

@@ -32,15 +32,28 @@ impl Cluster {
         let image = std::env::var("INFRA_TEST_KIND_IMAGE").unwrap();
         let cluster = Self { kind, kubeconfig: folder.join("kubeconfig").display().to_string() };
         let configuration = folder.join("kind.yaml");
-        let nodes = "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes: [{role: control-plane}, {role: worker}]\n";
+        let nodes =
+            "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nnodes: [{role: control-plane}, {role: worker}]\n";
         fs::write(&configuration, nodes).unwrap();
         let configuration = configuration.display().to_string();
-        cluster.run(&["create", "cluster", "--name", CLUSTER, "--image", &image, "--config", &configuration, "--wait", "120s"]);
+        cluster.run(&[
+            "create",
+            "cluster",
+            "--name",
+            CLUSTER,
+            "--image",
+            &image,
+            "--config",
+            &configuration,
+            "--wait",
+            "120s",
+        ]);
         cluster
     }
 
     fn run(&self, arguments: &[&str]) {
-        let output = Command::new(&self.kind).args(arguments).args(["--kubeconfig", &self.kubeconfig]).output().unwrap();
+        let output =
+            Command::new(&self.kind).args(arguments).args(["--kubeconfig", &self.kubeconfig]).output().unwrap();
         assert!(output.status.success(), "kind: {}", String::from_utf8_lossy(&output.stderr));
     }
 
@@ -53,7 +66,18 @@ impl Cluster {
     /// What a pod of this image prints, on this node; the image must not be pulled.
     fn run_pod(&self, name: &str, image: &str, node: &str) -> String {
         let overrides = json!({ "spec": { "nodeName": node } }).to_string();
-        self.kubectl(&["run", name, "--image", image, "--image-pull-policy=Never", "--restart=Never", "--overrides", &overrides, "--", "you"]);
+        self.kubectl(&[
+            "run",
+            name,
+            "--image",
+            image,
+            "--image-pull-policy=Never",
+            "--restart=Never",
+            "--overrides",
+            &overrides,
+            "--",
+            "you",
+        ]);
         self.kubectl(&["wait", "--for=jsonpath={.status.phase}=Succeeded", &format!("pod/{name}"), "--timeout=60s"]);
         self.kubectl(&["logs", name])
     }
@@ -96,7 +120,8 @@ async fn delivered() {
 
     // 10 MB of another program; the 100 MB do not change.
     let padding = format!("{}\n// changed", fs::read_to_string(source.join("src/main.rs")).unwrap());
-    let padding = padding.replace("fn main() {", "#[used]\nstatic PADDING: [u8; 10_000_000] = [7; 10_000_000];\nfn main() {");
+    let padding =
+        padding.replace("fn main() {", "#[used]\nstatic PADDING: [u8; 10_000_000] = [7; 10_000_000];\nfn main() {");
     fs::write(source.join("src/main.rs"), padding).unwrap();
     let graph = bench.declare(&spec, Some(CLUSTER)).await;
     let second = bench.create(&graph, "image", &json!({})).await.map_err(|failure| text(&failure)).unwrap();
@@ -115,7 +140,11 @@ async fn delivered() {
     let labels = on_node(&nodes[1], &["ctr", "-n", "k8s.io", "images", "ls"]);
     let pinned: Vec<bool> = [&first, &second]
         .iter()
-        .map(|image| labels.lines().any(|line| line.starts_with(image["reference"].as_str().unwrap()) && line.contains("pinned=pinned")))
+        .map(|image| {
+            labels
+                .lines()
+                .any(|line| line.starts_with(image["reference"].as_str().unwrap()) && line.contains("pinned=pinned"))
+        })
         .collect();
     assert_eq!(pinned, [false, true], "{labels}");
 

@@ -47,9 +47,17 @@ impl Running {
             String::new()
         };
         let data = folder.join("registry").display().to_string();
-        let text = format!("version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {data}\nhttp:\n  addr: 127.0.0.1:{port}\n{auth}");
+        let text = format!(
+            "version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: {data}\nhttp:\n  addr: 127.0.0.1:{port}\n{auth}"
+        );
         fs::write(folder.join("registry.yml"), text).unwrap();
-        let child = Command::new("docker-registry").arg("serve").arg(folder.join("registry.yml")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = Command::new("docker-registry")
+            .arg("serve")
+            .arg(folder.join("registry.yml"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let running = Self { child, port };
         let began = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
@@ -113,7 +121,9 @@ async fn login() {
     let without = Bench::new("push", &cache, Some(docker_config(folder.path(), &json!({}))));
     let (graph, image) = made(&without, folder.path(), &registry.repository()).await;
     let failure = without.create(&graph, "push", &image).await.unwrap_err();
-    let wanted = format!("registry {host} refuses the login for team/hello: there is none\nhint: log in with `docker login {host}`");
+    let wanted = format!(
+        "registry {host} refuses the login for team/hello: there is none\nhint: log in with `docker login {host}`"
+    );
     assert!(text(&failure).starts_with(&wanted), "{}", text(&failure));
     assert_eq!(failure.class, Class::Missing);
 
@@ -144,7 +154,8 @@ async fn helper() {
     let configuration = json!({ "credHelpers": { host.clone(): "infra-not-there" } });
     let bench = Bench::new("push", &folder.path().join("cache"), Some(docker_config(folder.path(), &configuration)));
     let said = text(&bench.create(&graph, "push", &image).await.unwrap_err());
-    let wanted = format!("credential helper docker-credential-infra-not-there gives no login for {host}: it is not installed");
+    let wanted =
+        format!("credential helper docker-credential-infra-not-there gives no login for {host}: it is not installed");
     assert!(said.starts_with(&wanted), "{said}");
 }
 
@@ -154,7 +165,10 @@ async fn unreachable() {
     let bench = Bench::new("push", &folder.path().join("cache"), None);
     let (graph, image) = made(&bench, folder.path(), &format!("127.0.0.1:{port}/hello")).await;
     let said = text(&bench.create(&graph, "push", &image).await.unwrap_err());
-    assert!(said.starts_with(&format!("reach registry 127.0.0.1:{port}: ")) && said.contains("Connection refused"), "{said}");
+    assert!(
+        said.starts_with(&format!("reach registry 127.0.0.1:{port}: ")) && said.contains("Connection refused"),
+        "{said}"
+    );
 }
 
 async fn run() {
@@ -164,7 +178,8 @@ async fn run() {
     let (graph, image) = made(&bench, folder.path(), &registry.repository()).await;
     let pushed = bench.create(&graph, "push", &image).await.map_err(|failure| text(&failure)).unwrap();
     let reference = pushed["reference"].as_str().unwrap();
-    let output = Command::new("docker").args(["run", "--rm", "--read-only", reference, "from the registry"]).output().unwrap();
+    let output =
+        Command::new("docker").args(["run", "--rm", "--read-only", reference, "from the registry"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(said.starts_with("hello from the registry\n"), "{said} {}", String::from_utf8_lossy(&output.stderr));
     bench.docker.remove_image(reference).await.unwrap();
@@ -182,7 +197,8 @@ async fn pushed_by_docker() {
     bench.docker.tag_image(reference, &other, "one").await.unwrap();
     let nobody = Credentials::Password { username: "anna".to_owned(), password: "any".to_owned() };
     let mut lines = Vec::new();
-    let digest = bench.docker.push_image(&other, "one", Some(&nobody), |line| lines.push(line.to_owned())).await.unwrap();
+    let digest =
+        bench.docker.push_image(&other, "one", Some(&nobody), |line| lines.push(line.to_owned())).await.unwrap();
     assert!(digest.starts_with("sha256:") && !lines.is_empty(), "{digest} {lines:?}");
     assert!(crate::works("docker", &["pull", &format!("{other}@{digest}")]));
     for left in [reference, &format!("{other}:one"), &format!("{other}@{digest}")] {

@@ -56,10 +56,14 @@ impl Docker {
             let answer = match answers.try_next().await.map_err(failed) {
                 Ok(Some(answer)) => answer,
                 Ok(None) => return Ok(()),
-                Err(Error::Refused { message, .. }) => return Err(Error::Build { tag: build.tag.clone(), message, last_lines }),
+                Err(Error::Refused { message, .. }) => {
+                    return Err(Error::Build { tag: build.tag.clone(), message, last_lines });
+                }
                 Err(error) => return Err(error),
             };
-            for text in answer.stream.iter().flat_map(|text| text.lines()).filter(|text| !matches!(text.trim(), "" | "--->")) {
+            for text in
+                answer.stream.iter().flat_map(|text| text.lines()).filter(|text| !matches!(text.trim(), "" | "--->"))
+            {
                 last_lines.drain(..(last_lines.len() + 1).saturating_sub(KEPT_LINES));
                 last_lines.push(text.to_owned());
                 line(text);

@@ -33,10 +33,15 @@ impl Credentials {
     pub(super) fn for_engine(&self, registry: &str) -> DockerCredentials {
         let serveraddress = Some(registry.to_owned());
         match self.clone() {
-            Self::Password { username, password } => {
-                DockerCredentials { username: Some(username), password: Some(password), serveraddress, ..Default::default() }
+            Self::Password { username, password } => DockerCredentials {
+                username: Some(username),
+                password: Some(password),
+                serveraddress,
+                ..Default::default()
+            },
+            Self::Identity { token } => {
+                DockerCredentials { identitytoken: Some(token), serveraddress, ..Default::default() }
             }
-            Self::Identity { token } => DockerCredentials { identitytoken: Some(token), serveraddress, ..Default::default() },
         }
     }
 }
@@ -68,7 +73,8 @@ impl Docker {
         while let Some(answer) = answers.try_next().await.map_err(|error| Error::new(&action, error))? {
             let status = answer.status.unwrap_or_default();
             // The engine's last word, for example `1: digest: sha256:... size: 528`.
-            digest = status.split("digest: ").nth(1).and_then(|rest| rest.split(' ').next()).map(str::to_owned).or(digest);
+            digest =
+                status.split("digest: ").nth(1).and_then(|rest| rest.split(' ').next()).map(str::to_owned).or(digest);
             line(&status);
         }
         digest.ok_or_else(|| Error::Lost { action, source: "the engine named no digest".into() })
