@@ -16,7 +16,7 @@ use crate::dockerfile::{self, DockerfileError, Name};
 use crate::layer::LayerError;
 use crate::spec::{CargoSource, DockerfileSource, Source, Spec};
 use crate::store::{Store, StoreError};
-use crate::{Options, SharedStore, declare};
+use crate::{Options, SharedStore, declare, find};
 
 /// A program that is bigger than this was probably not meant to be.
 const LARGE_PROGRAM_BYTES: u64 = 20_000_000;
@@ -103,13 +103,12 @@ impl Images {
 
     /// Removes what the engine has of an image, except for one reference.
     async fn remove_tags(&self, inputs: &Inputs, kept: Option<&str>) -> Result<Vec<String>, providers::docker::Error> {
-        let prefix = format!("{}:", declare::repository(&inputs.deployment, &inputs.spec.name));
-        let images = self.docker.images(&format!("infra.deployment={}", inputs.deployment)).await?;
-        let tags = images.into_iter().flat_map(|image| image.tags);
         let mut removed = Vec::new();
-        for tag in tags.filter(|tag| tag.starts_with(&prefix) && Some(tag.as_str()) != kept) {
-            self.docker.remove_image(&tag).await?;
-            removed.push(tag);
+        for image in find::in_docker(&self.docker, &inputs.deployment).await? {
+            if image.name == inputs.spec.name && Some(image.reference.as_str()) != kept {
+                self.docker.remove_image(&image.reference).await?;
+                removed.push(image.reference);
+            }
         }
         Ok(removed)
     }
