@@ -119,14 +119,13 @@ struct Way {
 }
 
 async fn run(context: &Context, client: &Client, check: &spec::Check, access: Access) -> Result<Passed, CheckError> {
-    let way = match access.local_port {
-        Some(local_port) => Way { address: format!("127.0.0.1:{local_port}"), _forward: None },
-        None => {
-            let target = ForwardTarget::Service(check.service.clone());
-            let forward = client.forward(&check.namespace, &target, &Port::Number(check.port), 0).await;
-            let forward = forward.map_err(|error| CheckError::Access(check.service.clone(), error))?;
-            Way { address: forward.address().to_string(), _forward: Some(forward) }
-        }
+    let way = if let Some(local_port) = access.local_port {
+        Way { address: format!("127.0.0.1:{local_port}"), _forward: None }
+    } else {
+        let target = ForwardTarget::Service(check.service.clone());
+        let forward = client.forward(&check.namespace, &target, &Port::Number(check.port), 0).await;
+        let forward = forward.map_err(|error| CheckError::Access(check.service.clone(), error))?;
+        Way { address: forward.address().to_string(), _forward: Some(forward) }
     };
     let asked = http::Asked {
         client: http::client(),

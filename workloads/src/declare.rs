@@ -356,3 +356,6 @@ fn check_node(spec: &Spec, objects: &[Declared], check: &Check) -> Node {
     node.lasting = false;
     node
 }
+
+#[cfg(test)]
+mod tests;

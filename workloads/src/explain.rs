@@ -3,11 +3,13 @@
 mod claims;
 mod crash;
 mod images;
+mod quota;
 mod scheduling;
 
 use k8s_openapi::api::core::v1::{ContainerStateWaiting, ContainerStatus, Event, Pod};
 
 pub(crate) use crash::{attach_log, failed_attempts, last_crash};
+pub(crate) use quota::quota;
 
 use crate::scene::{Cause, Scene, brief, newest_event};
 
@@ -27,16 +29,6 @@ pub(crate) fn pod(scene: &Scene, pod: &Pod) -> Vec<Cause> {
     let containers = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
     let causes: Vec<Cause> = containers.filter_map(|container| self::container(scene, pod, container)).collect();
     if causes.is_empty() { mount(scene, pod).into_iter().collect() } else { causes }
-}
-
-/// How many of these pods will end by themselves and free what they hold.
-pub(crate) fn will_finish(pods: &[Pod]) -> usize {
-    let is_running = |pod: &&Pod| {
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        let owners = pod.metadata.owner_references.iter().flatten();
-        !matches!(phase, Some("Succeeded" | "Failed")) && owners.into_iter().any(|owner| owner.kind == "Job")
-    };
-    pods.iter().filter(is_running).count()
 }
 
 fn subject(pod: &Pod) -> String {

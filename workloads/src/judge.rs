@@ -216,17 +216,15 @@ fn refusal(scene: &Scene, subject: &str, message: &str) -> Cause {
     // `Error creating: pods "name" is forbidden: the reason`
     let reason = message.split_once("is forbidden: ").map_or(message, |(_, reason)| reason);
     if reason.contains("exceeded quota") {
-        let others = scene.surroundings.as_ref().map(|surroundings| explain::will_finish(&surroundings.neighbours));
-        let mut cause = match others {
-            Some(0) => Cause::lasts(subject, "QuotaExceeded", brief(reason), 5),
-            Some(_) | None => Cause::heals(subject, "QuotaExceeded", brief(reason)),
-        };
-        cause.wants_surroundings = true;
-        return cause.hint("raise the ResourceQuota, or ask for less");
+        return explain::quota(scene, subject, reason);
     }
     if reason.contains("violates PodSecurity") {
         let hint = "set what is listed in the pod's securityContext, or give the namespace another Pod Security Standard";
         return Cause::lasts(subject, "PodSecurity", brief(reason), 2).hint(hint);
+    }
+    if reason.contains("serviceaccount \"default\" not found") {
+        // Every new namespace gets it a moment after its first objects.
+        return Cause::heals_within(subject, "ServiceAccountMissing", brief(reason), 60);
     }
     if reason.contains("service account") {
         let hint = "add the ServiceAccount, or correct serviceAccountName";

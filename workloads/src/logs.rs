@@ -8,7 +8,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use crate::manifest::DEPLOYMENT_LABEL;
-use crate::observer::typed;
+use crate::scene::typed;
 
 /// One line of one container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
-use crate::scene::{Cause, ContainerRun, Scene, Surroundings};
+use crate::scene::{Cause, ContainerRun, Scene, Surroundings, typed};
 
 /// How old nodes and claims may be before they are looked at again.
 const SURROUNDINGS_AGE: Duration = Duration::from_secs(2);
@@ -170,7 +170,7 @@ impl Observer {
         let is_old = self.surroundings_at.is_none_or(|at| at.elapsed() >= SURROUNDINGS_AGE);
         if is_old
             && causes.iter().any(|cause| cause.wants_surroundings)
-            && let Ok(Ok(surroundings)) = timeout(LOOK_LIMIT, surroundings(&self.client, &self.identity)).await
+            && let Ok(Ok(surroundings)) = timeout(LOOK_LIMIT, Box::pin(Surroundings::look(&self.client, self.identity.namespace.as_deref().unwrap_or_default()))).await
         {
             self.scene.surroundings = Some(surroundings);
             self.surroundings_at = Some(Instant::now());
@@ -189,22 +189,6 @@ async fn last_lines(client: &Client, identity: &Identity, run: &ContainerRun) ->
         Err(KubernetesError::Invalid { .. } | KubernetesError::NotFound(_)) => Some(Vec::new()),
         Err(_) => None,
     }
-}
-
-async fn surroundings(client: &Client, identity: &Identity) -> Result<Surroundings, KubernetesError> {
-    let namespace = Selection { namespace: identity.namespace.clone(), ..Selection::default() };
-    let (nodes, claims, pods) = (Kind::new("v1", "Node"), Kind::new("v1", "PersistentVolumeClaim"), Kind::new("v1", "Pod"));
-    let everywhere = Selection::default();
-    let (nodes, claims, pods) = futures::try_join!(
-        client.list(&nodes, &everywhere),
-        client.list(&claims, &namespace),
-        client.list(&pods, &namespace)
-    )?;
-    Ok(Surroundings { nodes: typed(nodes), claims: typed(claims), neighbours: typed(pods) })
-}
-
-pub(crate) fn typed<T: DeserializeOwned>(values: Vec<Value>) -> Vec<T> {
-    values.into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect()
 }
 
 fn update<T: DeserializeOwned>(all: &mut Vec<T>, change: Change, uid: impl Fn(&T) -> Option<&str>) {

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use engine::Blocker;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Event, Node, PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{Event, Node, PersistentVolumeClaim, Pod, ResourceQuota};
+use providers::kubernetes::{Client, Kind, KubernetesError, Selection};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// Everything that a judgement looks at: one moment of one object and of what stands around it.
@@ -25,11 +27,12 @@ pub(crate) struct Scene {
     pub logs: BTreeMap<ContainerRun, Vec<String>>,
 }
 
-/// The nodes and the namespace's claims and pods.
+/// The nodes, and the namespace's claims, quotas and pods.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Surroundings {
     pub nodes: Vec<Node>,
     pub claims: Vec<PersistentVolumeClaim>,
+    pub quotas: Vec<ResourceQuota>,
     /// All pods of the namespace, also those of others.
     pub neighbours: Vec<Pod>,
 }
@@ -108,6 +111,27 @@ impl Cause {
     pub fn key(&self) -> (String, String) {
         (self.blocker.subject.clone(), self.blocker.cause.clone())
     }
+}
+
+impl Surroundings {
+    /// Looks at the nodes and at a namespace.
+    pub async fn look(client: &Client, namespace: &str) -> Result<Self, KubernetesError> {
+        let everywhere = Selection::default();
+        let here = Selection::namespace(namespace);
+        let kinds = ["Node", "PersistentVolumeClaim", "ResourceQuota", "Pod"].map(|kind| Kind::new("v1", kind));
+        let (nodes, claims, quotas, pods) = futures::try_join!(
+            client.list(&kinds[0], &everywhere),
+            client.list(&kinds[1], &here),
+            client.list(&kinds[2], &here),
+            client.list(&kinds[3], &here)
+        )?;
+        Ok(Self { nodes: typed(nodes), claims: typed(claims), quotas: typed(quotas), neighbours: typed(pods) })
+    }
+}
+
+/// The objects as their own type; what cannot be one is left out.
+pub(crate) fn typed<T: DeserializeOwned>(values: Vec<Value>) -> Vec<T> {
+    values.into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect()
 }
 
 /// The newest of an object's events, by its uid.

@@ -2,15 +2,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use engine::Blocker;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Event, Pod};
 use providers::kubernetes::{Client, Identity, Kind, KubernetesError, Selection};
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::judge::{current_pods, judge};
 use crate::manifest::DEPLOYMENT_LABEL;
-use crate::observer::typed;
-use crate::scene::{Scene, Surroundings, Verdict};
+use crate::scene::{Scene, Surroundings, Verdict, typed};
 
 /// Kinds that have a status worth a line.
 const KINDS: [(&str, &str); 5] =
@@ -105,18 +104,11 @@ fn pods_of(object: &Value, pods: &[Pod]) -> Vec<Pod> {
     in_namespace.filter(fits).cloned().collect()
 }
 
-async fn look_around(client: &Client, namespace: &str) -> Result<(Vec<k8s_openapi::api::core::v1::Event>, Surroundings), KubernetesError> {
+async fn look_around(client: &Client, namespace: &str) -> Result<(Vec<Event>, Surroundings), KubernetesError> {
+    let events = Kind::new("v1", "Event");
     let here = Selection::namespace(namespace);
-    let everywhere = Selection::default();
-    let kind = |name: &str| Kind::new("v1", name);
-    let (events, nodes, claims, pods) = (kind("Event"), kind("Node"), kind("PersistentVolumeClaim"), kind("Pod"));
-    let (events, nodes, claims, pods) = futures::try_join!(
-        client.list(&events, &here),
-        client.list(&nodes, &everywhere),
-        client.list(&claims, &here),
-        client.list(&pods, &here)
-    )?;
-    Ok((typed(events), Surroundings { nodes: typed(nodes), claims: typed(claims), neighbours: typed(pods) }))
+    let (events, surroundings) = futures::try_join!(client.list(&events, &here), Box::pin(Surroundings::look(client, namespace)))?;
+    Ok((typed(events), surroundings))
 }
 
 fn describe(identity: &Identity, scene: &Scene, verdict: Verdict) -> WorkloadStatus {

@@ -6,8 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::observer::typed;
-use crate::scene::Surroundings;
+use crate::scene::{Surroundings, typed};
 
 fn scene(recorded: &Value) -> Scene {
     let list = |name: &str| recorded[name].as_array().cloned().unwrap_or_default();
@@ -15,7 +14,12 @@ fn scene(recorded: &Value) -> Scene {
         object: recorded.get("object").cloned(),
         pods: typed(list("pods")),
         events: typed(list("events")),
-        surroundings: Some(Surroundings { nodes: typed(list("nodes")), claims: typed(list("claims")), neighbours: typed(list("pods")) }),
+        surroundings: Some(Surroundings {
+            nodes: typed(list("nodes")),
+            claims: typed(list("claims")),
+            quotas: Vec::new(),
+            neighbours: typed(list("pods")),
+        }),
         ..Scene::default()
     }
 }
@@ -111,6 +115,28 @@ fn a_quota_heals_while_a_job_s_pod_will_free_it() {
     seen.surroundings.as_mut().expect("surroundings").neighbours = typed(vec![running]);
     let Verdict::Waiting(_, causes) = judge(&seen) else { panic!("it is not ready") };
     assert!(causes[0].blocker.heals);
+}
+
+#[test]
+fn a_quota_that_is_free_again_is_waited_for() {
+    let mut seen = scene(&recorded("job-job-quota.json"));
+    let quota = |used: &str| json!({"metadata": {"name": "small"}, "status": {"hard": {"pods": "2"}, "used": {"pods": used}}});
+    for (used, heals) in [("2", false), ("1", true)] {
+        seen.surroundings.as_mut().expect("surroundings").quotas = typed(vec![quota(used)]);
+        let Verdict::Waiting(_, causes) = judge(&seen) else { panic!("it is not ready") };
+        assert_eq!(causes[0].blocker.heals, heals, "with {used} of 2 used");
+    }
+}
+
+#[test]
+fn the_default_account_of_a_new_namespace_is_waited_for() {
+    let mut early = recorded("job-job-noaccount.json");
+    for event in early["events"].as_array_mut().expect("events") {
+        let text = event["message"].as_str().expect("a message").replace("absent", "default");
+        event["message"] = text.into();
+    }
+    let Verdict::Waiting(_, causes) = judge(&scene(&early)) else { panic!("it is not ready") };
+    assert!(causes[0].blocker.heals, "{causes:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use engine::Class;
 use futures::StreamExt;
+use providers::kubernetes::{Client, Identity, KubernetesError};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use workloads::{Check, Expectation, LogSelection, Question};
@@ -13,6 +14,7 @@ pub fn tests() -> Vec<(String, Test)> {
         test("checks_reach_a_service_and_judge_its_answer", checks_reach_a_service_and_judge_its_answer),
         test("a_forwarded_service_survives_the_death_of_its_pod", a_forwarded_service_survives_the_death_of_its_pod),
         test("logs_and_status_tell_of_every_pod", logs_and_status_tell_of_every_pod),
+        test("renewed_credentials_are_read_from_the_file", renewed_credentials_are_read_from_the_file),
     ]
 }
 
@@ -98,4 +100,20 @@ async fn logs_and_status_tell_of_every_pod(world: Arc<World>) -> Outcomes {
     ensure(written.iter().filter(|line| line.text == "serving").count() == 2, format!("{written:?}"))?;
     let pods: std::collections::BTreeSet<_> = followed.iter().map(|line| line.pod.clone()).collect();
     ensure(pods.len() == 3, format!("{followed:?}"))
+}
+
+async fn renewed_credentials_are_read_from_the_file(world: Arc<World>) -> Outcomes {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let file = folder.path().join("kubeconfig");
+    let good = crate::harness::read(&world.kubeconfig);
+    let expired: Vec<&str> = good.lines().filter(|line| !line.contains("client-key-data") && !line.contains("client-certificate-data")).collect();
+    let expired = format!("{}\n", expired.join("\n")).replace("  user:\n", "  user:\n    token: expired\n").replace("user: {}", "user: {token: expired}");
+    std::fs::write(&file, &expired).map_err(|error| error.to_string())?;
+    let client = Client::new(&file);
+    let namespace = Identity::new("v1", "Namespace", None, "default");
+    let refused = client.get(&namespace).await;
+    std::fs::write(&file, good).map_err(|error| error.to_string())?;
+    let accepted = client.get(&namespace).await;
+    ensure(matches!(refused, Err(KubernetesError::Unauthorized(_))), format!("{refused:?}"))?;
+    ensure(matches!(accepted, Ok(Some(_))), format!("{accepted:?}"))
 }

@@ -37,6 +37,7 @@ fn one(name: &'static str, more: &Value, cause: &'static str, words: &'static st
 }
 
 fn images_and_containers() -> Vec<Case> {
+    let probe = json!({"exec": {"command": ["sh", "-c", "echo stuck; exit 1"]}, "periodSeconds": 1, "failureThreshold": 1});
     let print = "echo starting; echo out of data; exit 3";
     let mut configured = one(
         "a_missing_key",
@@ -66,8 +67,7 @@ fn images_and_containers() -> Vec<Case> {
             "configmap \"absent\" not found",
         ),
         one("root_where_it_is_forbidden", &json!({"securityContext": {"runAsNonRoot": true}}), "CreateContainerConfigError", "runAsNonRoot"),
-        one("a_failing_liveness_probe", &json!({"command": ["sh", "-c", "sleep 1000"],
-            "livenessProbe": {"exec": {"command": ["sh", "-c", "echo stuck; exit 1"]}, "periodSeconds": 1, "failureThreshold": 1}}), "LivenessProbe", "137"),
+        one("a_failing_liveness_probe", &json!({"command": ["sh", "-c", "sleep 1000"], "readinessProbe": probe, "livenessProbe": probe}), "LivenessProbe", "137"),
         configured,
         wrong_processor,
     ]
