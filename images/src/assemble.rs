@@ -13,6 +13,11 @@ use crate::store::{Store, StoreError};
 /// The user of an image that is assembled here: nobody in particular, and not root.
 const USER: &str = "65532:65532";
 
+/// The label with the deployment's name.
+pub const DEPLOYMENT_LABEL: &str = "infra.deployment";
+/// The label with the image's name within its deployment.
+pub const NAME_LABEL: &str = "infra.image";
+
 /// An image that is complete in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assembled {
@@ -31,9 +36,7 @@ impl Assembled {
 
 /// The labels that every image carries.
 pub fn labels(deployment: &str, name: &str) -> BTreeMap<String, String> {
-    [("infra.deployment", deployment), ("infra.image", name)]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into()
+    [(DEPLOYMENT_LABEL, deployment), (NAME_LABEL, name)].map(|(key, value)| (key.to_owned(), value.to_owned())).into()
 }
 
 /// An image that holds one static program and the files of its specification, and nothing else that could be run.

@@ -46,16 +46,8 @@ pub fn declare(
     fingerprint: &str,
     delivery: Delivery<'_>,
 ) -> Result<Declared, GraphError> {
-    let image = Address::new(IMAGE, &spec.name);
-    let (os, architecture) = spec::platform();
-    let mut node = Node::new(image.clone(), title(spec), "images");
-    node.inputs = json!({
-        "deployment": deployment,
-        "repository": repository(deployment, &spec.name),
-        "platform": format!("{os}/{architecture}"),
-        "fingerprint": fingerprint,
-        "spec": spec,
-    });
+    let node = image_node(deployment, spec, fingerprint);
+    let image = node.address.clone();
     graph.add(node)?;
     let available = match (delivery, &spec.push) {
         (Delivery::Kind { cluster, name }, _) => delivered(graph, deployment, spec, &image, cluster, name)?,
@@ -63,6 +55,20 @@ pub fn declare(
         (Delivery::Registry, None) => image.clone(),
     };
     Ok(Declared { image, available })
+}
+
+/// The node of an image alone.
+pub(crate) fn image_node(deployment: &str, spec: &Spec, fingerprint: &str) -> Node {
+    let (os, architecture) = spec::platform();
+    let mut node = Node::new(Address::new(IMAGE, &spec.name), title(spec), "images");
+    node.inputs = json!({
+        "deployment": deployment,
+        "repository": repository(deployment, &spec.name),
+        "platform": format!("{os}/{architecture}"),
+        "fingerprint": fingerprint,
+        "spec": spec,
+    });
+    node
 }
 
 fn title(spec: &Spec) -> String {

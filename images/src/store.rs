@@ -15,6 +15,9 @@ use crate::oci::{Descriptor, Manifest};
 /// Blobs that no image refers to are removed when they are older than this.
 const UNUSED_KEPT: Duration = Duration::from_hours(7 * 24);
 
+/// A deployment's image that was not made anew for so long is no longer kept for it.
+const REFERENCE_KEPT: Duration = Duration::from_hours(90 * 24);
+
 /// What is wrong with the local store of images.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -47,7 +50,7 @@ pub enum StoreError {
 /// The images of this machine: blobs by their content's digest, and what was made of what.
 ///
 /// Files appear in one step, complete, so several processes may use one store at the same time. What is not referred to by an
-/// image of a deployment goes away a week later, while nobody else uses the store.
+/// image of a deployment, or was not made anew for months, goes away a week later, while nobody else uses the store.
 pub struct Store {
     folder: PathBuf,
     digests: Digests,
@@ -183,7 +186,9 @@ impl Store {
     /// Removes blobs that no deployment's image refers to, and what was remembered, when older than `age`.
     fn remove_unused(&self, age: Duration) -> Result<(), StoreError> {
         let mut used = BTreeSet::new();
-        for reference in files(&self.folder.join("references"))? {
+        for reference in
+            files(&self.folder.join("references"))?.into_iter().filter(|path| !is_older(path, REFERENCE_KEPT))
+        {
             let digest: Option<String> =
                 fs::read(&reference).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
             let Some(digest) = digest else { continue };
@@ -196,11 +201,7 @@ impl Store {
         for area in ["blobs/sha256", "layers", "built", "compressed"] {
             candidates.extend(files(&self.folder.join(area))?);
         }
-        let old = |path: &PathBuf| {
-            let modified = fs::metadata(path).and_then(|found| found.modified()).unwrap_or(SystemTime::now());
-            modified.elapsed().is_ok_and(|since| since > age)
-        };
-        for path in candidates.into_iter().filter(|path| !used.contains(path)).filter(old) {
+        for path in candidates.into_iter().filter(|path| !used.contains(path) && is_older(path, age)) {
             fs::remove_file(&path).map_err(|source| StoreError::Write { path, source })?;
         }
         Ok(())
@@ -211,6 +212,12 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.digests.save();
     }
+}
+
+/// Whether a file was last written longer ago than this.
+fn is_older(path: &Path, age: Duration) -> bool {
+    let modified = fs::metadata(path).and_then(|found| found.modified()).unwrap_or(SystemTime::now());
+    modified.elapsed().is_ok_and(|since| since > age)
 }
 
 /// Keys may hold slashes and colons; a file's name may not.

@@ -106,9 +106,15 @@ async fn built() {
     let same = elsewhere.create(&graph, "image", &json!({})).await.map_err(|failure| text(&failure)).unwrap();
     assert_eq!(same["layers"], image["layers"]);
 
+    // From the labels alone.
+    let found = images::find(&bench.docker, "docker-test").await.unwrap();
+    assert_eq!(found.iter().map(|node| node.address.to_string()).collect::<Vec<_>>(), ["image/made"]);
+    let mut graph = engine::Graph::default();
+    graph.add(found.into_iter().next().unwrap()).unwrap();
     let gone = bench.delete(&graph, "image", &json!({})).await;
     assert!(gone.iter().any(|line| line.starts_with("image in Docker infra.local/docker-test/made:")), "{gone:?}");
     assert_eq!(listed("docker-test"), Vec::<String>::new());
+    assert_eq!(images::find(&bench.docker, "docker-test").await.unwrap(), []);
     assert_eq!(bench.delete(&graph, "image", &json!({})).await, ["image infra.local/docker-test/made"]);
 }
 
