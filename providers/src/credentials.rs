@@ -164,3 +164,57 @@ async fn ask(name: &str, registry: &str) -> Result<Option<Credentials>, Error> {
         _ => Credentials::Password { username: answer.username, password: answer.secret },
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(content: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("config.json"), content).unwrap();
+        folder
+    }
+
+    fn password(username: &str, password: &str) -> Credentials {
+        Credentials::Password { username: username.to_owned(), password: password.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn a_login_is_found_under_each_name_that_docker_gives_a_registry() {
+        // anna:secret
+        let folder = folder(
+            r#"{"auths": {
+                "https://index.docker.io/v1/": {"auth": "YW5uYTpzZWNyZXQ="},
+                "https://one.example": {"auth": "YW5uYTpzZWNyZXQ="},
+                "two.example:5000": {"identitytoken": "abc", "auth": ""},
+                "three.example": {}
+            }}"#,
+        );
+        let find = async |registry| super::find(folder.path(), registry).await.unwrap();
+        assert_eq!(find("docker.io").await, Some(password("anna", "secret")));
+        assert_eq!(find("one.example").await, Some(password("anna", "secret")));
+        assert_eq!(find("two.example:5000").await, Some(Credentials::Identity { token: "abc".to_owned() }));
+        assert_eq!(find("three.example").await, None);
+        assert_eq!(find("four.example").await, None);
+        assert_eq!(stored(folder.path()).unwrap().len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_configuration_that_is_missing_or_empty_holds_no_login() {
+        let none = tempfile::tempdir().unwrap();
+        assert_eq!(find(none.path(), "one.example").await.unwrap(), None);
+        assert_eq!(find(folder(" ").path(), "one.example").await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn a_configuration_that_is_no_json_is_said_without_its_content() {
+        let folder = folder("{\"auths\": {\"a\": \"secret\"}}");
+        let error = find(folder.path(), "a").await.unwrap_err().to_string();
+        assert!(error.contains("is not a Docker configuration: line 1") && !error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn a_login_is_not_shown() {
+        assert_eq!(format!("{:?}", password("anna", "secret")), "Credentials(..)");
+    }
+}

@@ -255,3 +255,27 @@ impl Repository {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_this_machine_alone() {
+        for registry in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.9.9.9", "[::1]:5000"] {
+            assert!(is_loopback(registry), "{registry}");
+        }
+        for registry in ["registry.example", "localhost.example:5000", "10.0.0.1:5000", "127.0.0.1.example"] {
+            assert!(!is_loopback(registry), "{registry}");
+        }
+    }
+
+    #[test]
+    fn a_repository_has_no_tag_and_no_digest() {
+        assert_eq!(registry_of("registry.example:5000/team/web").unwrap(), "registry.example:5000");
+        assert_eq!(registry_of("team/web").unwrap(), "docker.io");
+        for wrong in ["registry.example/web:1", "web@sha256:0", "Registry.example/Web", ""] {
+            assert!(registry_of(wrong).is_err(), "{wrong}");
+        }
+    }
+}
