@@ -2,24 +2,39 @@
 
 use std::collections::BTreeSet;
 
-use engine::{Address, Node};
+use engine::Node;
 use providers::docker::{Docker, Error};
-use serde_json::json;
 
+use crate::assemble::{DEPLOYMENT_LABEL, NAME_LABEL};
 use crate::declare;
 use crate::spec::{DockerfileSource, Source, Spec};
 
+/// One reference that the engine has.
+pub(crate) struct InDocker {
+    /// The image's name within its deployment.
+    pub name: String,
+    /// A tag of it, or its identifier where it has none.
+    pub reference: String,
+}
+
+/// Every reference of a deployment's images, by their labels.
+pub(crate) async fn in_docker(docker: &Docker, deployment: &str) -> Result<Vec<InDocker>, Error> {
+    let mut found = Vec::new();
+    for image in docker.images(&format!("{DEPLOYMENT_LABEL}={deployment}")).await? {
+        let Some(name) = image.labels.get(NAME_LABEL) else { continue };
+        let references = if image.tags.is_empty() { vec![image.id] } else { image.tags };
+        found.extend(references.into_iter().map(|reference| InDocker { name: name.clone(), reference }));
+    }
+    Ok(found)
+}
+
 /// The nodes of the images that the engine built for a deployment, as far as their labels tell: enough to delete them.
 pub async fn find(docker: &Docker, deployment: &str) -> Result<Vec<Node>, Error> {
-    let images = docker.images(&format!("infra.deployment={deployment}")).await?;
-    let names: BTreeSet<&String> = images.iter().filter_map(|image| image.labels.get("infra.image")).collect();
+    let names: BTreeSet<String> = in_docker(docker, deployment).await?.into_iter().map(|image| image.name).collect();
     Ok(names.into_iter().map(|name| node(deployment, name)).collect())
 }
 
-fn node(deployment: &str, name: &str) -> Node {
-    let mut node = Node::new(Address::new(declare::IMAGE, name), format!("image {name}"), "images");
+fn node(deployment: &str, name: String) -> Node {
     let source = Source::Dockerfile(DockerfileSource::default());
-    let spec = Spec { name: name.to_owned(), source, files: Vec::new(), user: None, push: None };
-    node.inputs = json!({ "deployment": deployment, "fingerprint": "", "spec": spec });
-    node
+    declare::image_node(deployment, &Spec { name, source, files: Vec::new(), user: None, push: None }, "")
 }

@@ -1,9 +1,13 @@
 //! A file per command, always in the same order: resolve what is meant, check it, change the world, print.
 
 pub mod apply;
+pub mod check;
 pub mod destroy;
 pub mod list;
+pub mod logs;
+pub mod open;
 pub mod plan;
+pub mod status;
 
 use std::io::{self, IsTerminal, Write};
 

@@ -38,8 +38,12 @@ fn run(arguments: Arguments) -> Result<Exit, Problem> {
         match arguments.command {
             Command::Apply(command) => commands::apply::run(command, &settings).await,
             Command::Plan(command) => commands::plan::run(command, &settings).await,
+            Command::Status(command) => commands::status::run(command, &settings).await,
+            Command::Check(command) => commands::check::run(command, &settings).await,
+            Command::Logs(command) => commands::logs::run(command, &settings).await,
+            Command::Open(command) => commands::open::run(command, &settings).await,
             Command::Destroy(command) => commands::destroy::run(command, &settings).await,
-            _ => commands::list::run(&settings).await,
+            Command::List(_) => commands::list::run(&settings).await,
         }
     });
     // A second interrupt abandons what runs; blocking work must not keep the process alive then.

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::sync::Arc;
 
 use engine::{Deployment, Inventory, Plan, Registry, State, plan};
+use serde_json::Value;
 use scenarios::{Lowered, Scenario, ServiceAddress};
 
 use crate::arguments::{self, Which};
@@ -85,4 +86,21 @@ fn target_of(
         // Only what is certainly there binds the plan: a cluster that was never finished may get other ports.
         held: inventory.iter().filter(|held| held.state == State::Present).map(|held| (held.node.address.clone(), held.node.inputs.clone())).collect::<BTreeMap<_, _>>(),
     }
+}
+
+/// Where the Services of a deployment answer on this machine: those whose node port the cluster maps to a local one.
+pub fn local_addresses(inventory: &Inventory) -> BTreeMap<String, String> {
+    let clusters = inventory.iter().filter(|held| held.node.address.kind() == "kind-cluster");
+    let mapped: Vec<&Value> = clusters.filter_map(|held| held.node.inputs["ports"].as_array()).flatten().collect();
+    let services = inventory.iter().map(|held| &held.node.inputs["manifest"]).filter(|manifest| manifest["kind"] == "Service");
+    let ports = services.flat_map(|service| {
+        let name = service["metadata"]["name"].as_str().unwrap_or_default();
+        service["spec"]["ports"].as_array().into_iter().flatten().map(move |port| (name, port))
+    });
+    ports
+        .filter_map(|(name, port)| {
+            let mapping = mapped.iter().find(|mapping| mapping["node_port"] == port["nodePort"])?;
+            Some((format!("{name}:{}", port["port"]), format!("http://127.0.0.1:{}", mapping["local_port"])))
+        })
+        .collect()
 }

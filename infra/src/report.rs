@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use engine::{Class, Failure, Outcome, StateError};
+use engine::{Class, Outcome, StateError};
 use scenarios::Report;
 use serde_json::json;
 
@@ -124,11 +124,6 @@ impl<E: Error> From<E> for Problem {
     }
 }
 
-/// The problem of a failed call outside a run.
-pub fn of_failure(failure: &Failure) -> Problem {
-    Problem { causes: failure.causes(), hint: failure.hint.clone(), exit: exit_of(failure.class), report: None }
-}
-
 /// The problem of Docker, with what can be done about it.
 pub fn of_docker(error: providers::docker::Error) -> Problem {
     let hint = error.hint();
@@ -153,7 +148,8 @@ pub fn of_outcome(outcome: &Outcome) -> Exit {
     }
 }
 
-fn exit_of(class: Class) -> Exit {
+/// The exit code of a sort of failure.
+pub fn exit_of(class: Class) -> Exit {
     match class {
         Class::Failed => Exit::Failed,
         Class::Blocked => Exit::Blocked,

@@ -16,17 +16,6 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// A number of bytes as a person reads it (decimal units, as registries and Docker use them).
-pub fn bytes(count: u64) -> String {
-    #[allow(clippy::cast_precision_loss)]
-    let value = count as f64;
-    match count {
-        0..1_000 => format!("{count} B"),
-        1_000..1_000_000 => format!("{:.0} kB", value / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", value / 1e6),
-        _ => format!("{:.2} GB", value / 1e9),
-    }
-}
 
 /// `1 node`, `2 nodes`.
 pub fn count(number: usize, noun: &str) -> String {

@@ -2,22 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::{Deployment, Event, Record};
+use engine::{Deployment, Event, Inventory, Record};
 
 use crate::arguments::Which;
-use crate::report::{Problem, of_report};
+use crate::report::{Problem, of_report, of_state};
 use crate::settings::{Settings, shown};
 
 /// The file that makes a folder a scenario.
 const SCENARIO_FILE: &str = "scenario.yaml";
-
-/// A deployment, and its scenario where that is known and there.
-pub struct Chosen {
-    /// The deployment.
-    pub deployment: Deployment,
-    /// The scenario's file.
-    pub scenario: Option<PathBuf>,
-}
 
 /// The scenario file that was asked for, for commands that need one.
 pub fn scenario_file(which: &Which) -> Result<PathBuf, Problem> {
@@ -32,11 +24,11 @@ pub fn scenario_file(which: &Which) -> Result<PathBuf, Problem> {
 }
 
 /// The deployment that was asked for, from its name, its scenario, or because there is only one.
-pub fn choose(which: &Which, settings: &Settings) -> Result<Chosen, Problem> {
+pub fn choose(which: &Which, settings: &Settings) -> Result<Deployment, Problem> {
     let file = which.scenario.as_deref().and_then(file_at);
     if let Some(name) = &which.name {
         check_name(name)?;
-        return Ok(Chosen { deployment: settings.state.deployment(name), scenario: file });
+        return Ok(settings.state.deployment(name));
     }
     match (&which.scenario, file) {
         (_, Some(file)) => of_scenario(file, settings),
@@ -46,6 +38,14 @@ pub fn choose(which: &Which, settings: &Settings) -> Result<Chosen, Problem> {
             None => the_only_one(settings),
         },
     }
+}
+
+/// Refuses to look into a deployment that has no cluster.
+pub fn applied(deployment: &Deployment, inventory: &Inventory) -> Result<(), Problem> {
+    if inventory.iter().any(|held| held.node.address.kind().ends_with("-cluster")) && deployment.kubeconfig().exists() {
+        return Ok(());
+    }
+    Err(Problem::usage(format!("look into {}: it has no cluster yet", deployment.name())).hint("run `infra apply` first"))
 }
 
 /// Refuses a name that could not be a label, a folder or part of a host name.
@@ -64,36 +64,36 @@ fn file_at(path: &Path) -> Option<PathBuf> {
     if inside.is_file() { Some(inside) } else { path.is_file().then(|| path.to_owned()) }
 }
 
-fn of_scenario(file: PathBuf, settings: &Settings) -> Result<Chosen, Problem> {
+fn of_scenario(file: PathBuf, settings: &Settings) -> Result<Deployment, Problem> {
     // A scenario that has become wrong must not keep anybody from looking at, or removing, what it made.
     if let Some(deployment) = recorded_with(&file, settings)? {
-        return Ok(Chosen { deployment, scenario: Some(file) });
+        return Ok(deployment);
     }
     let scenario = scenarios::load(&file).map_err(of_report)?;
-    Ok(Chosen { deployment: settings.state.deployment(&scenario.name), scenario: Some(file) })
+    Ok(settings.state.deployment(&scenario.name))
 }
 
-fn of_missing_path(path: &Path, settings: &Settings) -> Result<Chosen, Problem> {
+fn of_missing_path(path: &Path, settings: &Settings) -> Result<Deployment, Problem> {
     let as_name = path.to_str().unwrap_or_default();
     let mut found = recorded_with(&path.join(SCENARIO_FILE), settings)?;
     if found.is_none() {
         found = recorded_with(path, settings)?;
     }
     if found.is_none() {
-        let all = settings.state.deployments()?;
+        let all = settings.state.deployments().map_err(of_state)?;
         found = all.into_iter().find(|deployment| deployment.name() == as_name);
     }
     match found {
-        Some(deployment) => Ok(Chosen { deployment, scenario: None }),
+        Some(deployment) => Ok(deployment),
         None => Err(Problem::usage(format!("find {}: it is neither a scenario nor a deployment of this machine", path.display()))
             .hint("`infra list` shows the deployments")),
     }
 }
 
-fn the_only_one(settings: &Settings) -> Result<Chosen, Problem> {
-    let mut all = settings.state.deployments()?;
+fn the_only_one(settings: &Settings) -> Result<Deployment, Problem> {
+    let mut all = settings.state.deployments().map_err(of_state)?;
     match all.len() {
-        1 => Ok(Chosen { deployment: all.remove(0), scenario: None }),
+        1 => Ok(all.remove(0)),
         0 => Err(Problem::usage("find a deployment: the current folder has no scenario.yaml, and nothing was applied from this machine")),
         _ => {
             let names: Vec<&str> = all.iter().map(Deployment::name).collect();
@@ -106,7 +106,7 @@ fn the_only_one(settings: &Settings) -> Result<Chosen, Problem> {
 fn recorded_with(file: &Path, settings: &Settings) -> Result<Option<Deployment>, Problem> {
     let Ok(wanted) = std::path::absolute(file) else { return Ok(None) };
     let same = |deployment: &Deployment| recorded_scenario(deployment).is_some_and(|recorded| recorded == wanted);
-    let mut found: Vec<Deployment> = settings.state.deployments()?.into_iter().filter(same).collect();
+    let mut found: Vec<Deployment> = settings.state.deployments().map_err(of_state)?.into_iter().filter(same).collect();
     if found.len() > 1 {
         let names: Vec<&str> = found.iter().map(Deployment::name).collect();
         return Err(Problem::usage(format!("choose between {}: all were made from {}", names.join(", "), shown(file)))

@@ -1,8 +1,10 @@
 //! `infra apply`: make the world as the scenario says.
 
+use std::path::Path;
 use std::time::Instant;
 
-use engine::{Outcome, Policy, timing};
+use engine::{Action, Outcome, Policy, Step, timing};
+use providers::kind::{self, Kind};
 use serde_json::json;
 
 use crate::arguments;
@@ -47,10 +49,22 @@ async fn apply(
         anstream::eprintln!("nothing was changed");
         return Ok(Exit::Interrupted);
     }
+    missing_parts(&prepared, command.target.kind.as_deref(), settings).await?;
     let scenario = std::path::absolute(scenario)?.to_str().map(ToOwned::to_owned);
     let run = session.run("apply", scenario, &prepared.plan, &prepared.registry, Policy::StopAtFailure, settings.json).await?;
     conclude(&prepared, &run, settings);
     Ok(report::of_outcome(&run.outcome))
+}
+
+/// Refuses to begin on a machine that lacks what the plan needs, before anything is journalled or made.
+async fn missing_parts(prepared: &Prepared, kind: Option<&Path>, settings: &Settings) -> Result<(), Problem> {
+    settings.docker.host().await.map_err(report::of_docker)?;
+    let makes_cluster = |step: &Step| step.node.address.kind() == "kind-cluster" && !matches!(step.action, Action::Keep);
+    if prepared.plan.steps.iter().any(makes_cluster) {
+        let answer = Kind::new(kind).version().await;
+        answer.map_err(|error| Problem { hint: kind::hint(&error), ..Problem::from(error).exit(Exit::Missing) })?;
+    }
+    Ok(())
 }
 
 fn nothing_to_do(prepared: &Prepared, settings: &Settings, began: Instant) {

@@ -16,7 +16,7 @@ use crate::which::choose;
 
 /// Runs the command. It needs the journal or the labels, never the scenario.
 pub async fn run(command: arguments::Destroy, settings: &Settings) -> Result<Exit, Problem> {
-    let deployment = choose(&command.which, settings)?.deployment;
+    let deployment = choose(&command.which, settings)?;
     let has_journal = deployment.journal().exists();
     let labelled = if has_journal { Vec::new() } else { find(&deployment, settings).await? };
     if !has_journal && labelled.is_empty() {

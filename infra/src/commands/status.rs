@@ -1,0 +1,65 @@
+//! `infra status`: what runs, and what blocks what does not.
+
+use engine::{Inventory, Journal, State};
+use serde_json::json;
+use workloads::WorkloadStatus;
+
+use crate::arguments;
+use crate::prepare::local_addresses;
+use crate::report::{Exit, Problem};
+use crate::settings::Settings;
+use crate::view::style;
+use crate::which::{applied, choose};
+
+/// Runs the command. It ends with [`Exit::Blocked`] where something is not ready, so that scripts can ask.
+pub async fn run(command: arguments::Status, settings: &Settings) -> Result<Exit, Problem> {
+    let deployment = choose(&command.which, settings)?;
+    let inventory = Journal::read(&deployment.journal())?;
+    applied(&deployment, &inventory)?;
+    let workloads = workloads::status(&deployment.kubeconfig(), deployment.name()).await?;
+    let addresses = local_addresses(&inventory);
+    if settings.json {
+        println!("{}", json!({ "deployment": deployment.name(), "workloads": workloads, "addresses": addresses }));
+    } else {
+        print(deployment.name(), &inventory, &workloads);
+        for (service, url) in &addresses {
+            anstream::println!("  {service:<28} {}", style::hint(url));
+        }
+    }
+    Ok(if workloads.iter().all(|workload| workload.ready) { Exit::Done } else { Exit::Blocked })
+}
+
+fn print(name: &str, inventory: &Inventory, workloads: &[WorkloadStatus]) {
+    anstream::println!("{}", style::bold(name));
+    let unfinished: Vec<&str> = inventory
+        .iter()
+        .filter(|held| held.node.lasting && held.state != State::Present)
+        .map(|held| held.node.title.as_str())
+        .collect();
+    if !unfinished.is_empty() {
+        anstream::println!("  {} not finished: {}", style::change("!"), unfinished.join(", "));
+    }
+    let width = workloads.iter().map(|workload| title(workload).chars().count()).max().unwrap_or(0);
+    for workload in workloads {
+        let mark = if workload.ready { style::good("✓") } else { style::change("!") };
+        anstream::println!("  {mark} {:width$}  {}", title(workload), workload.detail);
+        for pod in &workload.pods {
+            let restarts = if pod.restarts == 0 { String::new() } else { format!(", {} restarts", pod.restarts) };
+            let node = pod.node.as_deref().unwrap_or("no node");
+            anstream::println!("      {}", style::dim(format!("{}  {}{restarts}, {node}", pod.name, pod.phase)));
+        }
+        for blocker in &workload.blockers {
+            anstream::println!("      {} {}: {}", style::change(&blocker.cause), blocker.subject, blocker.message);
+            for line in &blocker.log {
+                anstream::println!("        {}", style::dim(format!("| {line}")));
+            }
+            if let Some(hint) = &blocker.hint {
+                anstream::println!("        {} {hint}", style::hint("hint:"));
+            }
+        }
+    }
+}
+
+fn title(workload: &WorkloadStatus) -> String {
+    format!("{} {}/{}", workload.kind, workload.namespace, workload.name)
+}

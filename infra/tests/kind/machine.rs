@@ -1,0 +1,107 @@
+//! A place for one trial: its own state, cache and kubeconfig, and a look at what Docker holds.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// A temporary home for the program, with the real Docker and kind.
+pub struct Machine(tempfile::TempDir);
+
+/// How a command ended and what it printed.
+pub struct Ended {
+    /// The exit code; -1 where a signal ended it.
+    pub code: i32,
+    /// Both streams, standard output first.
+    pub text: String,
+}
+
+impl Machine {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_infra"));
+        command
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env("INFRA_STATE", self.path("state"))
+            .env("INFRA_CACHE", cache())
+            .env("KUBECONFIG", self.path("kubeconfig"))
+            .env("INFRA_KIND", std::env::var_os("INFRA_TEST_KIND").unwrap())
+            .env("INFRA_NODE_IMAGE", std::env::var_os("INFRA_TEST_KIND_IMAGE").unwrap())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub fn infra(&self, arguments: &[&str]) -> Ended {
+        ended(&self.command(arguments).output().unwrap())
+    }
+
+    /// Runs the program and fails the trial unless it succeeds.
+    pub fn must(&self, arguments: &[&str]) -> String {
+        let ended = self.infra(arguments);
+        assert_eq!(ended.code, 0, "infra {}\n{}", arguments.join(" "), ended.text);
+        ended.text
+    }
+
+    /// Starts the program and leaves it running.
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+
+    /// The cluster's own kubectl, through the user's kubeconfig.
+    pub fn kubectl(&self, arguments: &[&str]) -> Ended {
+        ended(&Command::new("kubectl").args(arguments).env("KUBECONFIG", self.path("kubeconfig")).output().unwrap())
+    }
+}
+
+/// Images and compiled programs are shared between trials: they are made once.
+fn cache() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("infra-cache")
+}
+
+pub fn ended(output: &Output) -> Ended {
+    let text = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned()).concat();
+    Ended { code: output.status.code().unwrap_or(-1), text }
+}
+
+/// What Docker holds of a deployment: containers and networks by name, images by label.
+pub fn left_in_docker(deployment: &str) -> String {
+    let name = format!("infra-{deployment}");
+    let label = format!("label=infra.deployment={deployment}");
+    let cluster = format!("label=io.x-k8s.kind.cluster={name}");
+    let lists: [&[&str]; 4] = [
+        &["ps", "-aq", "--filter", &cluster],
+        &["network", "ls", "-q", "--filter", &label],
+        &["images", "-q", "--filter", &label],
+        &["volume", "ls", "-q", "--filter", &label],
+    ];
+    lists.iter().map(|list| docker(list)).collect()
+}
+
+/// Runs the docker command line.
+pub fn docker(arguments: &[&str]) -> String {
+    let output = Command::new("docker").args(arguments).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// The body that an address answers with.
+pub fn get(url: &str) -> Result<String, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = reqwest::Client::builder().no_proxy().build().map_err(|error| error.to_string())?;
+        let answer = client.get(url).send().await.map_err(|error| error.to_string())?;
+        answer.text().await.map_err(|error| error.to_string())
+    })
+}
