@@ -70,7 +70,10 @@ impl CheckError {
     fn failure(self) -> Failure {
         let (class, hint) = match &self {
             Self::Wrong { .. } => (Class::Check, Some("see what the service logs: infra logs".to_owned())),
-            Self::NoAnswer { .. } => (Class::Check, Some("see whether the service selects ready pods and listens on that port: infra status".to_owned())),
+            Self::NoAnswer { .. } => (
+                Class::Check,
+                Some("see whether the service selects ready pods and listens on that port: infra status".to_owned()),
+            ),
             Self::Access(_, source) => (Class::Failed, hint_of(source)),
             Self::Images(_) => (Class::Missing, Some("see where the dataset is looked for: infra plan".to_owned())),
             Self::Inputs(_) => (Class::Failed, None),
@@ -100,7 +103,8 @@ pub(crate) enum Attempt<T> {
 #[async_trait]
 impl Resource for Check {
     async fn create(&self, context: &Context, inputs: &Value) -> Result<Value, Failure> {
-        let inputs: Inputs = serde_json::from_value(inputs.clone()).map_err(|error| CheckError::from(error).failure())?;
+        let inputs: Inputs =
+            serde_json::from_value(inputs.clone()).map_err(|error| CheckError::from(error).failure())?;
         let client = self.clients.get(&inputs.kubeconfig);
         let passed = run(context, &client, &inputs.check, inputs.access).await.map_err(CheckError::failure)?;
         context.progress(passed.detail.clone());
@@ -135,7 +139,9 @@ async fn run(context: &Context, client: &Client, check: &spec::Check, access: Ac
     };
     match &check.question {
         Question::Http { method, body, expect } => http::ask(&asked, method, body.as_ref(), expect).await,
-        Question::Accuracy { images, count, at_least } => accuracy::ask(context, &asked, images, *count, *at_least).await,
+        Question::Accuracy { images, count, at_least } => {
+            accuracy::ask(context, &asked, images, *count, *at_least).await
+        }
     }
 }
 

@@ -264,14 +264,21 @@ impl<'a> Index<'a> {
         for (kind, namespace, name) in &manifest::references(&object.manifest, namespace) {
             add(kind, namespace.as_deref(), name);
         }
-        needs.extend(self.definitions.get(&(identity.kind.group().to_owned(), identity.kind.kind.clone())).map(|it| (*it).clone()));
+        needs.extend(
+            self.definitions
+                .get(&(identity.kind.group().to_owned(), identity.kind.kind.clone()))
+                .map(|it| (*it).clone()),
+        );
         if let Some(template) = manifest::template(&object.manifest) {
             let account = template["spec"]["serviceAccountName"].as_str().unwrap_or("default");
             let account = ("ServiceAccount", namespace.map(str::to_owned), account.to_owned());
             let binding = self.bindings.iter().filter(|(_, references)| references.contains(&account));
             needs.extend(binding.map(|(binding, _)| binding.address.clone()));
             // What bounds a namespace's pods is there before the pods are.
-            let bounds = self.by_name.iter().filter(|((kind, of, _), _)| matches!(*kind, "ResourceQuota" | "LimitRange") && *of == namespace);
+            let bounds = self
+                .by_name
+                .iter()
+                .filter(|((kind, of, _), _)| matches!(*kind, "ResourceQuota" | "LimitRange") && *of == namespace);
             needs.extend(bounds.map(|(_, address)| (*address).clone()));
         }
         if let Some(gate) = object.step.as_deref().and_then(|step| self.gates.get(step)) {
@@ -286,9 +293,13 @@ impl<'a> Index<'a> {
 fn gate<'a>(spec: &'a Spec, objects: &[Declared], step: &'a Step, seen: &mut BTreeSet<&'a str>) -> BTreeSet<Address> {
     let mut addresses = BTreeSet::new();
     for before in spec.steps.iter().filter(|before| step.after.contains(&before.name)) {
-        let members: Vec<&Declared> = objects.iter().filter(|object| object.step.as_ref() == Some(&before.name)).collect();
-        let waits: Vec<Address> =
-            members.iter().filter(|object| is_workload(&object.identity)).map(|object| ready_address(&object.identity)).collect();
+        let members: Vec<&Declared> =
+            objects.iter().filter(|object| object.step.as_ref() == Some(&before.name)).collect();
+        let waits: Vec<Address> = members
+            .iter()
+            .filter(|object| is_workload(&object.identity))
+            .map(|object| ready_address(&object.identity))
+            .collect();
         if !waits.is_empty() {
             addresses.extend(waits);
         } else if !members.is_empty() {
@@ -334,11 +345,15 @@ fn ready_node(spec: &Spec, object: &Declared) -> Node {
 
 /// A check needs all workloads to be ready, and runs again when one of them or the service has changed.
 fn check_node(spec: &Spec, objects: &[Declared], check: &Check) -> Node {
-    let waits = objects.iter().filter(|object| is_workload(&object.identity)).map(|object| ready_address(&object.identity));
+    let waits =
+        objects.iter().filter(|object| is_workload(&object.identity)).map(|object| ready_address(&object.identity));
     let service = object_address(&Identity::new("v1", "Service", Some(&check.namespace), &check.service));
     let service = objects.iter().map(|object| &object.address).filter(|address| **address == service).cloned();
     let needs: Vec<Address> = waits.chain(service).collect();
-    let mapped = spec.node_ports.iter().find(|mapped| is_for(mapped, Some(&check.namespace), &check.service) && mapped.port == check.port);
+    let mapped = spec
+        .node_ports
+        .iter()
+        .find(|mapped| is_for(mapped, Some(&check.namespace), &check.service) && mapped.port == check.port);
     let access = match mapped {
         Some(mapped) => json!({"local_port": mapped.local_port}),
         None => json!({"forward": true}),

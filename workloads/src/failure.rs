@@ -64,10 +64,14 @@ impl ObjectError {
     /// The failure of a step, with its class and a hint.
     pub(crate) fn failure(self) -> Failure {
         let (class, hint, nothing) = match &self {
-            Self::Foreign { .. } => {
-                (Class::Foreign, Some("choose another name or namespace, or delete that object if it is not needed".to_owned()), true)
+            Self::Foreign { .. } => (
+                Class::Foreign,
+                Some("choose another name or namespace, or delete that object if it is not needed".to_owned()),
+                true,
+            ),
+            Self::Stays { .. } => {
+                (Class::Blocked, Some("remove what keeps it, then run destroy again".to_owned()), false)
             }
-            Self::Stays { .. } => (Class::Blocked, Some("remove what keeps it, then run destroy again".to_owned()), false),
             Self::Apply { source, .. } => (class_of(source), hint_of(source), rejected(source)),
             Self::Delete { source, .. } => (class_of(source), hint_of(source), false),
             Self::Secret { .. } | Self::Inputs(_) => (Class::Failed, None, true),
@@ -94,9 +98,13 @@ pub(crate) fn class_of(error: &KubernetesError) -> Class {
 /// What a person can do about an API error.
 pub(crate) fn hint_of(error: &KubernetesError) -> Option<String> {
     let hint = match error {
-        KubernetesError::Conflict(_) => "take these fields out of the manifest, or make the other manager let go of them",
+        KubernetesError::Conflict(_) => {
+            "take these fields out of the manifest, or make the other manager let go of them"
+        }
         KubernetesError::QuotaExceeded(_) => "raise the ResourceQuota, or ask for less",
-        KubernetesError::UnknownKind { .. } => "add its CustomResourceDefinition in an earlier step, or correct apiVersion and kind",
+        KubernetesError::UnknownKind { .. } => {
+            "add its CustomResourceDefinition in an earlier step, or correct apiVersion and kind"
+        }
         KubernetesError::Unreachable { .. } => "see whether the cluster runs: infra status",
         KubernetesError::Unauthorized(_) => "renew the credentials in the kubeconfig",
         KubernetesError::Invalid { .. } => "correct the manifest",
@@ -114,13 +122,16 @@ fn discreet(identity: &Identity, error: KubernetesError) -> KubernetesError {
     match error {
         KubernetesError::Invalid { fields, .. } if identity.kind.kind == "Secret" => KubernetesError::Invalid {
             message: "its data is not what the API server accepts (values of data must be base64)".into(),
-            fields: fields.into_iter().map(|mut field| {
-                // `Invalid value: "...": reason`
-                if field.message.starts_with("Invalid value") {
-                    field.message = "invalid value".into();
-                }
-                field
-            }).collect(),
+            fields: fields
+                .into_iter()
+                .map(|mut field| {
+                    // `Invalid value: "...": reason`
+                    if field.message.starts_with("Invalid value") {
+                        field.message = "invalid value".into();
+                    }
+                    field
+                })
+                .collect(),
         },
         KubernetesError::Other { code, .. } if identity.kind.kind == "Secret" => {
             KubernetesError::Other { code, message: "the Secret was not accepted".into() }
@@ -136,7 +147,10 @@ mod tests {
     #[test]
     fn a_rejected_secret_is_not_quoted() {
         let identity = Identity::new("v1", "Secret", Some("a"), "login");
-        let source = KubernetesError::Invalid { message: "error found in #10 byte of ...|hunter2|...".into(), fields: Vec::new() };
+        let source = KubernetesError::Invalid {
+            message: "error found in #10 byte of ...|hunter2|...".into(),
+            fields: Vec::new(),
+        };
         let failure = ObjectError::apply(&identity, source).failure();
         assert!(failure.causes().iter().all(|cause| !cause.contains("hunter2")), "{:?}", failure.causes());
         assert_eq!(failure.remains, engine::Remains::Nothing);

@@ -23,7 +23,13 @@ pub(crate) struct Followers {
 impl Followers {
     pub(crate) fn new(context: &Context, client: &Client, identity: &Identity) -> Self {
         let namespace = identity.namespace.clone().filter(|_| identity.kind.kind == "Job");
-        Self { context: context.clone(), client: client.clone(), namespace, known: BTreeSet::new(), tasks: JoinSet::new() }
+        Self {
+            context: context.clone(),
+            client: client.clone(),
+            namespace,
+            known: BTreeSet::new(),
+            tasks: JoinSet::new(),
+        }
     }
 
     /// Begins to follow containers that have started since the last look.

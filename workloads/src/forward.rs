@@ -36,13 +36,21 @@ fn parse(target: &str) -> Wanted<'_> {
     Wanted { kind, name, port }
 }
 
-async fn find(client: &Client, deployment: &str, wanted: &Wanted<'_>) -> Result<(String, ForwardTarget), KubernetesError> {
+async fn find(
+    client: &Client,
+    deployment: &str,
+    wanted: &Wanted<'_>,
+) -> Result<(String, ForwardTarget), KubernetesError> {
     let ours = Selection::default().labels(format!("{DEPLOYMENT_LABEL}={deployment}"));
     let kinds: &[&str] = match wanted.kind {
         None => &["Service", "Pod"],
         Some("service" | "services" | "svc") => &["Service"],
         Some("pod" | "pods" | "po") => &["Pod"],
-        Some(other) => return Err(KubernetesError::NotFound(format!("{other:?} cannot be forwarded: say service/name or pod/name"))),
+        Some(other) => {
+            return Err(KubernetesError::NotFound(format!(
+                "{other:?} cannot be forwarded: say service/name or pod/name"
+            )));
+        }
     };
     let mut names = Vec::new();
     for kind in kinds {

@@ -33,7 +33,14 @@ pub(crate) fn changed_immutable_field(old: &Value, new: &Value) -> Option<String
         "PersistentVolume" => first_outside(
             old,
             new,
-            &["capacity", "accessModes", "mountOptions", "persistentVolumeReclaimPolicy", "claimRef", "storageClassName"],
+            &[
+                "capacity",
+                "accessModes",
+                "mountOptions",
+                "persistentVolumeReclaimPolicy",
+                "claimRef",
+                "storageClassName",
+            ],
         ),
         "Pod" => pod(old, new),
         "Service" => {
@@ -118,13 +125,23 @@ mod tests {
             (spec("Deployment", json!({"selector": 1}), json!({"selector": 2})), "spec.selector"),
             (spec("StatefulSet", json!({"serviceName": "a"}), json!({"serviceName": "b"})), "spec.serviceName"),
             (spec("StatefulSet", json!({}), json!({"podManagementPolicy": "Parallel"})), "spec.podManagementPolicy"),
-            (spec("PersistentVolumeClaim", json!({"accessModes": ["a"]}), json!({"accessModes": ["b"]})), "spec.accessModes"),
+            (
+                spec("PersistentVolumeClaim", json!({"accessModes": ["a"]}), json!({"accessModes": ["b"]})),
+                "spec.accessModes",
+            ),
             (spec("Service", json!({}), json!({"clusterIP": "None"})), "spec.clusterIP"),
             (forced("StorageClass", json!({"parameters": {"a": "1"}}), json!({})), "parameters"),
             (forced("RoleBinding", json!({"roleRef": {"name": "a"}}), json!({"roleRef": {"name": "b"}})), "roleRef"),
             (forced("ConfigMap", json!({"immutable": true, "data": {"a": "1"}}), json!({"immutable": true})), "data"),
             (forced("Secret", json!({"type": "Opaque"}), json!({"type": "kubernetes.io/tls"})), "type"),
-            (spec("Pod", json!({"containers": [{"image": "a", "args": []}]}), json!({"containers": [{"image": "a"}]})), "spec.containers"),
+            (
+                spec(
+                    "Pod",
+                    json!({"containers": [{"image": "a", "args": []}]}),
+                    json!({"containers": [{"image": "a"}]}),
+                ),
+                "spec.containers",
+            ),
         ];
         for (found, wanted) in cases {
             assert_eq!(found.as_deref(), Some(wanted));

@@ -7,7 +7,10 @@ use crate::scene::{Cause, Scene, Verdict, brief, newest_event};
 /// Whether an object is ready, will be, or never will be. Pure: the same scene gives the same verdict.
 pub(crate) fn judge(scene: &Scene) -> Verdict {
     let Some(object) = &scene.object else {
-        return Verdict::Waiting("not there".into(), vec![Cause::lasts("object", "NotFound", "it is not there any more", 3)]);
+        return Verdict::Waiting(
+            "not there".into(),
+            vec![Cause::lasts("object", "NotFound", "it is not there any more", 3)],
+        );
     };
     let verdict = match object["kind"].as_str().unwrap_or_default() {
         "Deployment" => deployment(scene, object),
@@ -19,7 +22,9 @@ pub(crate) fn judge(scene: &Scene) -> Verdict {
         _ => Verdict::Ready("exists".into()),
     };
     match verdict {
-        Verdict::Ready(detail) if is_settling(scene, object) => Verdict::Waiting(format!("{detail}, for a moment"), causes(scene, object)),
+        Verdict::Ready(detail) if is_settling(scene, object) => {
+            Verdict::Waiting(format!("{detail}, for a moment"), causes(scene, object))
+        }
         other => other,
     }
 }
@@ -29,8 +34,10 @@ pub(crate) fn judge(scene: &Scene) -> Verdict {
 fn is_settling(scene: &Scene, object: &Value) -> bool {
     current_pods(object, &scene.pods).into_iter().any(|pod| {
         let specifications = pod.spec.iter().flat_map(|spec| &spec.containers);
-        let unprobed: Vec<&str> =
-            specifications.filter(|container| container.readiness_probe.is_none()).map(|container| container.name.as_str()).collect();
+        let unprobed: Vec<&str> = specifications
+            .filter(|container| container.readiness_probe.is_none())
+            .map(|container| container.name.as_str())
+            .collect();
         let mut containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
         containers.any(|container| {
             let running = container.state.as_ref().and_then(|state| state.running.as_ref());
@@ -51,9 +58,9 @@ pub(crate) fn current_pods<'a>(object: &Value, pods: &'a [Pod]) -> Vec<&'a Pod> 
             let newest = pods.iter().max_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
             newest.and_then(|pod| label(pod, "pod-template-hash")).map(|hash| ("pod-template-hash", hash.to_owned()))
         }
-        Some("StatefulSet") => {
-            object["status"]["updateRevision"].as_str().map(|revision| ("controller-revision-hash", revision.to_owned()))
-        }
+        Some("StatefulSet") => object["status"]["updateRevision"]
+            .as_str()
+            .map(|revision| ("controller-revision-hash", revision.to_owned())),
         _ => None,
     };
     let counts = |pod: &&Pod| wanted.as_ref().is_none_or(|(name, value)| label(pod, name) == Some(value.as_str()));
@@ -219,7 +226,8 @@ fn refusal(scene: &Scene, subject: &str, message: &str) -> Cause {
         return explain::quota(scene, subject, reason);
     }
     if reason.contains("violates PodSecurity") {
-        let hint = "set what is listed in the pod's securityContext, or give the namespace another Pod Security Standard";
+        let hint =
+            "set what is listed in the pod's securityContext, or give the namespace another Pod Security Standard";
         return Cause::lasts(subject, "PodSecurity", brief(reason), 2).hint(hint);
     }
     if reason.contains("serviceaccount \"default\" not found") {

@@ -16,7 +16,12 @@ const QUIET: Duration = Duration::from_secs(2);
 
 /// Waits until no object with this uid has the identity's name. Says what keeps it when that takes longer than two seconds, and
 /// gives up after five minutes.
-pub(crate) async fn until_gone(context: &Context, client: &Client, identity: &Identity, uid: &str) -> Result<(), ObjectError> {
+pub(crate) async fn until_gone(
+    context: &Context,
+    client: &Client,
+    identity: &Identity,
+    uid: &str,
+) -> Result<(), ObjectError> {
     let delete = |source| ObjectError::Delete { identity: identity.clone(), source };
     match client.get_metadata(identity).await {
         Ok(found) if found.as_ref().and_then(|found| found.uid.as_deref()) != Some(uid) => return Ok(()),
@@ -79,7 +84,9 @@ async fn keepers(client: &Client, identity: &Identity, object: &Value) -> Vec<Bl
             other => ("finalizer".to_owned(), format!("its finalizer {other} has not been removed")),
         });
     }
-    if messages.is_empty() && object["metadata"]["deletionGracePeriodSeconds"].as_u64().is_some_and(|seconds| seconds > 0) {
+    if messages.is_empty()
+        && object["metadata"]["deletionGracePeriodSeconds"].as_u64().is_some_and(|seconds| seconds > 0)
+    {
         messages.push(("grace period".into(), "its containers are shutting down".into()));
     }
     let blockers = messages.into_iter().map(|(cause, message)| Blocker {

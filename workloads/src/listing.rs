@@ -23,7 +23,12 @@ pub(crate) struct Listings(Arc<Mutex<HashMap<Key, Slot>>>);
 
 impl Listings {
     /// What is there, at most ten seconds ago. Calls at the same time share one request.
-    pub(crate) async fn recent(&self, client: &Client, kind: &Kind, namespace: Option<&str>) -> Result<Names, KubernetesError> {
+    pub(crate) async fn recent(
+        &self,
+        client: &Client,
+        kind: &Kind,
+        namespace: Option<&str>,
+    ) -> Result<Names, KubernetesError> {
         let key = (client.kubeconfig().to_owned(), kind.clone(), namespace.map(str::to_owned));
         let slot = self.0.lock().await.entry(key).or_default().clone();
         let mut slot = slot.lock().await;
@@ -34,7 +39,8 @@ impl Listings {
         let selection = Selection { namespace: namespace.map(str::to_owned), ..Selection::default() };
         let at = Instant::now();
         let found = client.patiently(|| client.list_metadata(kind, &selection)).await?;
-        let names: Names = Arc::new(found.into_iter().map(|found| (found.name.clone().unwrap_or_default(), found)).collect());
+        let names: Names =
+            Arc::new(found.into_iter().map(|found| (found.name.clone().unwrap_or_default(), found)).collect());
         *slot = Some((at, names.clone()));
         Ok(names)
     }

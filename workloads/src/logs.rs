@@ -52,7 +52,10 @@ pub async fn logs(
         let changes = client.watch(&kind, &ours).await?;
         let (sender, receiver) = mpsc::channel(BUFFER);
         tokio::spawn(follow(client, wanted.clone(), changes, sender));
-        return Ok(futures::stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) }).boxed());
+        return Ok(futures::stream::unfold(receiver, |mut receiver| async {
+            Some((receiver.recv().await?, receiver))
+        })
+        .boxed());
     }
     let mut pods: Vec<Pod> = typed(client.list(&kind, &ours).await?);
     pods.sort_by_key(|pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0));
@@ -117,7 +120,8 @@ fn sources(pod: &Pod, wanted: &LogSelection) -> Vec<Source> {
         return Vec::new();
     }
     let status = pod.status.clone().unwrap_or_default();
-    let containers = status.init_container_statuses.into_iter().flatten().chain(status.container_statuses.into_iter().flatten());
+    let containers =
+        status.init_container_statuses.into_iter().flatten().chain(status.container_statuses.into_iter().flatten());
     let started = containers.filter(|container| {
         container.state.as_ref().is_some_and(|state| state.running.is_some() || state.terminated.is_some())
     });

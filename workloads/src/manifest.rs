@@ -86,7 +86,8 @@ fn set_labels(object: &mut Value, deployment: &str) {
 
 /// All containers of a manifest's pods, with those that run before the others.
 pub(crate) fn containers_mut(manifest: &mut Value) -> impl Iterator<Item = &mut Value> {
-    let specification = template_mut(manifest).and_then(|template| template.get_mut("spec")).and_then(Value::as_object_mut);
+    let specification =
+        template_mut(manifest).and_then(|template| template.get_mut("spec")).and_then(Value::as_object_mut);
     specification
         .into_iter()
         .flatten()
@@ -208,8 +209,14 @@ mod tests {
         assert_eq!(
             names,
             [
-                "ConfigMap first", "ConfigMap part", "ConfigMap settings", "PersistentVolumeClaim model", "Secret login",
-                "Secret registry", "Secret token", "ServiceAccount runner"
+                "ConfigMap first",
+                "ConfigMap part",
+                "ConfigMap settings",
+                "PersistentVolumeClaim model",
+                "Secret login",
+                "Secret registry",
+                "Secret token",
+                "ServiceAccount runner"
             ]
         );
     }

@@ -73,9 +73,12 @@ impl Resource for Object {
             let list = self.look(&key).await.map_err(|error| describe(&error));
             (key, list)
         });
-        let lists: BTreeMap<ListKey, Result<Names, String>> = futures::future::join_all(lists).await.into_iter().collect();
+        let lists: BTreeMap<ListKey, Result<Names, String>> =
+            futures::future::join_all(lists).await.into_iter().collect();
         let pairs = held.iter().zip(&inputs);
-        pairs.map(|(held, inputs)| inputs.as_ref().map_or_else(unreadable, |inputs| compare(held, inputs, &lists))).collect()
+        pairs
+            .map(|(held, inputs)| inputs.as_ref().map_or_else(unreadable, |inputs| compare(held, inputs, &lists)))
+            .collect()
     }
 
     async fn create(&self, context: &Context, inputs: &Value) -> Result<Value, Failure> {
@@ -124,7 +127,9 @@ fn compare(held: &Held, inputs: &Inputs, lists: &BTreeMap<ListKey, Result<Names,
         return Observation::Changed("it was deleted and made anew".into());
     }
     // The same version is the same object: nothing needs to be hashed.
-    if metadata.resource_version.as_deref() == Some(recorded.revision.as_str()) || owned::hash(metadata) == recorded.owned {
+    if metadata.resource_version.as_deref() == Some(recorded.revision.as_str())
+        || owned::hash(metadata) == recorded.owned
+    {
         return Observation::AsRecorded;
     }
     Observation::Changed(match owned::last_other_writer(metadata) {
@@ -143,9 +148,11 @@ impl Object {
             Ok(found) => {
                 Ok(Names::new(found.into_iter().map(|found| (found.name.clone().unwrap_or_default(), found)).collect()))
             }
-            Err(KubernetesError::NotFound(_) | KubernetesError::NamespaceNotFound(_) | KubernetesError::UnknownKind { .. }) => {
-                Ok(Names::default())
-            }
+            Err(
+                KubernetesError::NotFound(_)
+                | KubernetesError::NamespaceNotFound(_)
+                | KubernetesError::UnknownKind { .. },
+            ) => Ok(Names::default()),
             Err(error) => Err(error),
         }
     }
@@ -165,8 +172,10 @@ impl Object {
                 leave::until_gone(context, client, identity, found.uid.as_deref().unwrap_or_default()).await?;
             }
         }
-        let manifest =
-            self.vault.reveal(&inputs.manifest).map_err(|source| ObjectError::Secret { identity: identity.clone(), source })?;
+        let manifest = self
+            .vault
+            .reveal(&inputs.manifest)
+            .map_err(|source| ObjectError::Secret { identity: identity.clone(), source })?;
         let applied = client.patiently(|| client.apply(identity, &manifest)).await;
         let metadata = applied.map_err(|source| ObjectError::apply(identity, source))?;
         Ok(json!(Outputs {
@@ -181,9 +190,11 @@ impl Object {
         let delete = |source| ObjectError::Delete { identity: identity.clone(), source };
         let namespace = identity.namespace.as_deref();
         let names = match self.listings.recent(client, &identity.kind, namespace).await {
-            Err(KubernetesError::NotFound(_) | KubernetesError::NamespaceNotFound(_) | KubernetesError::UnknownKind { .. }) => {
-                Names::default()
-            }
+            Err(
+                KubernetesError::NotFound(_)
+                | KubernetesError::NamespaceNotFound(_)
+                | KubernetesError::UnknownKind { .. },
+            ) => Names::default(),
             other => other.map_err(delete)?,
         };
         // A list may be some seconds old: what it does not have is asked for once more.
@@ -210,19 +221,29 @@ impl Object {
     }
 
     /// Deletes the claims that the templates of a stateful set made: they outlive it, and nothing else would delete them.
-    async fn remove_claims(&self, context: &Context, client: &Client, inputs: &Inputs) -> Result<Vec<Gone>, ObjectError> {
+    async fn remove_claims(
+        &self,
+        context: &Context,
+        client: &Client,
+        inputs: &Inputs,
+    ) -> Result<Vec<Gone>, ObjectError> {
         let templates = inputs.manifest.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array);
         let prefixes: Vec<String> = templates
             .into_iter()
             .flatten()
-            .filter_map(|template| Some(format!("{}-{}-", template["metadata"]["name"].as_str()?, inputs.identity.name)))
+            .filter_map(|template| {
+                Some(format!("{}-{}-", template["metadata"]["name"].as_str()?, inputs.identity.name))
+            })
             .collect();
         if prefixes.is_empty() {
             return Ok(Vec::new());
         }
         let kind = Kind::new("v1", "PersistentVolumeClaim");
         let key = (inputs.kubeconfig.clone(), kind, inputs.identity.namespace.clone(), context.deployment().to_owned());
-        let claims = self.look(&key).await.map_err(|source| ObjectError::Delete { identity: inputs.identity.clone(), source })?;
+        let claims = self
+            .look(&key)
+            .await
+            .map_err(|source| ObjectError::Delete { identity: inputs.identity.clone(), source })?;
         let mut all = Vec::new();
         for (name, claim) in claims.iter().filter(|(name, _)| prefixes.iter().any(|prefix| is_numbered(name, prefix))) {
             let identity = Identity { kind: key.1.clone(), namespace: key.2.clone(), name: name.clone() };
@@ -237,7 +258,8 @@ impl Object {
 }
 
 fn is_numbered(name: &str, prefix: &str) -> bool {
-    name.strip_prefix(prefix).is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    name.strip_prefix(prefix)
+        .is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 async fn metadata(client: &Client, identity: &Identity) -> Result<Option<ObjectMeta>, KubernetesError> {

@@ -170,7 +170,11 @@ impl Observer {
         let is_old = self.surroundings_at.is_none_or(|at| at.elapsed() >= SURROUNDINGS_AGE);
         if is_old
             && causes.iter().any(|cause| cause.wants_surroundings)
-            && let Ok(Ok(surroundings)) = timeout(LOOK_LIMIT, Box::pin(Surroundings::look(&self.client, self.identity.namespace.as_deref().unwrap_or_default()))).await
+            && let Ok(Ok(surroundings)) = timeout(
+                LOOK_LIMIT,
+                Box::pin(Surroundings::look(&self.client, self.identity.namespace.as_deref().unwrap_or_default())),
+            )
+            .await
         {
             self.scene.surroundings = Some(surroundings);
             self.surroundings_at = Some(Instant::now());
@@ -181,8 +185,7 @@ impl Observer {
 }
 
 async fn last_lines(client: &Client, identity: &Identity, run: &ContainerRun) -> Option<Vec<String>> {
-    let options =
-        LogOptions { container: Some(run.container.clone()), tail: Some(LOG_LINES), previous: run.previous };
+    let options = LogOptions { container: Some(run.container.clone()), tail: Some(LOG_LINES), previous: run.previous };
     match client.log(identity.namespace.as_deref()?, &run.pod, &options).await {
         Ok(lines) => Some(lines),
         // A container that never started has no log, and never will have one.
@@ -217,7 +220,8 @@ pub(crate) fn label_selector(selector: &Value) -> Option<String> {
     }
     for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
         let name = expression["key"].as_str()?;
-        let values: Vec<&str> = expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let values: Vec<&str> =
+            expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         parts.push(match expression["operator"].as_str()? {
             "In" => format!("{name} in ({})", values.join(",")),
             "NotIn" => format!("{name} notin ({})", values.join(",")),

@@ -11,7 +11,9 @@ use crate::vault::hexadecimal;
 pub(crate) fn hash(metadata: &ObjectMeta) -> String {
     let mut sha = Sha256::new();
     let ours = metadata.managed_fields.iter().flatten().filter(|entry| {
-        entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.operation.as_deref() == Some("Apply") && entry.subresource.is_none()
+        entry.manager.as_deref() == Some(FIELD_MANAGER)
+            && entry.operation.as_deref() == Some("Apply")
+            && entry.subresource.is_none()
     });
     for fields in ours.filter_map(|entry| entry.fields_v1.as_ref()) {
         feed(&mut sha, &fields.0);

@@ -110,7 +110,8 @@ impl Resource for Ready {
     }
 
     async fn create(&self, context: &Context, inputs: &Value) -> Result<Value, Failure> {
-        let inputs: Inputs = serde_json::from_value(inputs.clone()).map_err(|error| ReadyError::from(error).failure())?;
+        let inputs: Inputs =
+            serde_json::from_value(inputs.clone()).map_err(|error| ReadyError::from(error).failure())?;
         let client = self.clients.get(&inputs.kubeconfig);
         let limit = Duration::from_secs(inputs.timeout_seconds);
         let detail = wait(context, &client, &inputs.identity, limit).await.map_err(ReadyError::failure)?;
@@ -182,7 +183,9 @@ async fn conclude(observer: &mut Observer) -> Verdict {
     observer.scene.now = jiff::Timestamp::now();
     let verdict = judge(&observer.scene);
     match &verdict {
-        Verdict::Waiting(_, causes) | Verdict::Failed(causes) if observer.look_closer(causes).await => judge(&observer.scene),
+        Verdict::Waiting(_, causes) | Verdict::Failed(causes) if observer.look_closer(causes).await => {
+            judge(&observer.scene)
+        }
         _ => verdict,
     }
 }
@@ -225,13 +228,17 @@ impl<'a> Report<'a> {
         }
         let age = |cause: &Cause| now - self.since[&cause.key()];
         self.latest = causes.iter().map(|cause| cause.blocker.clone()).collect();
-        let visible: Vec<Blocker> = causes.iter().filter(|cause| age(cause) >= QUIET).map(|cause| cause.blocker.clone()).collect();
+        let visible: Vec<Blocker> =
+            causes.iter().filter(|cause| age(cause) >= QUIET).map(|cause| cause.blocker.clone()).collect();
         if visible != self.shown {
             self.context.blocked(visible.clone());
             self.shown = visible;
         }
-        let lasting: Vec<Cause> =
-            causes.iter().filter(|cause| cause.patience.is_some_and(|patience| age(cause) >= patience)).cloned().collect();
+        let lasting: Vec<Cause> = causes
+            .iter()
+            .filter(|cause| cause.patience.is_some_and(|patience| age(cause) >= patience))
+            .cloned()
+            .collect();
         (!lasting.is_empty()).then_some(lasting)
     }
 

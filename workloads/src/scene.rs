@@ -146,7 +146,8 @@ pub(crate) fn newest_event<'a>(
         let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0);
         let first = event.event_time.as_ref().map(|time| time.0);
         // Times of events are in whole seconds; the version tells what came later within one.
-        let version: u64 = event.metadata.resource_version.as_ref().and_then(|version| version.parse().ok()).unwrap_or(0);
+        let version: u64 =
+            event.metadata.resource_version.as_ref().and_then(|version| version.parse().ok()).unwrap_or(0);
         (last.max(series).max(first), version)
     })
 }

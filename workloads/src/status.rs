@@ -12,8 +12,13 @@ use crate::manifest::DEPLOYMENT_LABEL;
 use crate::scene::{Scene, Surroundings, Verdict, typed};
 
 /// Kinds that have a status worth a line.
-const KINDS: [(&str, &str); 5] =
-    [("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("apps/v1", "DaemonSet"), ("batch/v1", "Job"), ("v1", "Pod")];
+const KINDS: [(&str, &str); 5] = [
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("apps/v1", "DaemonSet"),
+    ("batch/v1", "Job"),
+    ("v1", "Pod"),
+];
 
 /// How one workload of a deployment is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -98,7 +103,9 @@ fn pods_of(object: &Value, pods: &[Pod]) -> Vec<Pod> {
     let fits = |pod: &&Pod| {
         let labels = pod.metadata.labels.as_ref();
         wanted.is_some_and(|wanted| {
-            wanted.iter().all(|(name, value)| labels.and_then(|labels| labels.get(name)).map(String::as_str) == value.as_str())
+            wanted
+                .iter()
+                .all(|(name, value)| labels.and_then(|labels| labels.get(name)).map(String::as_str) == value.as_str())
         })
     };
     in_namespace.filter(fits).cloned().collect()
@@ -107,7 +114,8 @@ fn pods_of(object: &Value, pods: &[Pod]) -> Vec<Pod> {
 async fn look_around(client: &Client, namespace: &str) -> Result<(Vec<Event>, Surroundings), KubernetesError> {
     let events = Kind::new("v1", "Event");
     let here = Selection::namespace(namespace);
-    let (events, surroundings) = futures::try_join!(client.list(&events, &here), Box::pin(Surroundings::look(client, namespace)))?;
+    let (events, surroundings) =
+        futures::try_join!(client.list(&events, &here), Box::pin(Surroundings::look(client, namespace)))?;
     Ok((typed(events), surroundings))
 }
 

@@ -97,7 +97,8 @@ impl Vault {
 
     fn hash(&self, name: &str, value: &str) -> String {
         // The outer hash hides the inner state, so that nothing can be computed without the key.
-        let inner = Sha256::new().chain_update(&self.key).chain_update(name).chain_update([0]).chain_update(value).finalize();
+        let inner =
+            Sha256::new().chain_update(&self.key).chain_update(name).chain_update([0]).chain_update(value).finalize();
         let outer = Sha256::new().chain_update(&self.key).chain_update(inner).finalize();
         format!("{SEAL}{}", hexadecimal(&outer[..16]))
     }

@@ -16,7 +16,8 @@ const CALL_LIMIT: Duration = Duration::from_secs(30);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Some twenty seconds: as long as a control plane that answers at all needs to get its rules and accounts in place.
-const START_UP: Policy = Policy { attempts: 12, first_delay: Duration::from_millis(100), max_delay: Duration::from_secs(3) };
+const START_UP: Policy =
+    Policy { attempts: 12, first_delay: Duration::from_millis(100), max_delay: Duration::from_secs(3) };
 
 /// Clients by the path of their kubeconfig. A clone is another handle on the same ones.
 #[derive(Clone, Default)]

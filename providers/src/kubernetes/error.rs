@@ -129,8 +129,11 @@ fn conflict_text(conflicts: &[FieldConflict]) -> String {
     managers.sort_unstable();
     managers.dedup();
     let parts = managers.into_iter().map(|manager| {
-        let fields: Vec<&str> =
-            conflicts.iter().filter(|conflict| conflict.manager == manager).map(|conflict| conflict.field.as_str()).collect();
+        let fields: Vec<&str> = conflicts
+            .iter()
+            .filter(|conflict| conflict.manager == manager)
+            .map(|conflict| conflict.field.as_str())
+            .collect();
         format!("{manager} owns {}", fields.join(", "))
     });
     format!("in conflict with another manager: {}", parts.collect::<Vec<_>>().join("; "))
@@ -165,7 +168,8 @@ impl KubernetesError {
     pub(super) fn from_status(status: &Status) -> Self {
         let message = status.message.clone();
         let details = status.details.as_ref();
-        let has_cause = |reason: &str| details.is_some_and(|details| details.causes.iter().any(|cause| cause.reason == reason));
+        let has_cause =
+            |reason: &str| details.is_some_and(|details| details.causes.iter().any(|cause| cause.reason == reason));
         match (status.code, status.reason.as_str()) {
             (401, _) => Self::Unauthorized(message),
             (403, _) if has_cause("NamespaceTerminating") => Self::NamespaceTerminating(message),
@@ -198,7 +202,9 @@ impl KubernetesError {
             | Self::NamespaceTerminating(_)
             | Self::Unauthorized(_) => Verdict::Again,
             // RBAC rules and default service accounts appear in the first seconds; what an admission check says is final.
-            Self::Forbidden(message) if message.contains("cannot") || message.contains("service account") => Verdict::Again,
+            Self::Forbidden(message) if message.contains("cannot") || message.contains("service account") => {
+                Verdict::Again
+            }
             // A kind that was just defined is known before it is served.
             Self::NotFound(message) if message.contains("page not found") => Verdict::Again,
             Self::Invalid { message, .. } if message.contains("failed calling webhook") => Verdict::Again,
@@ -239,10 +245,12 @@ mod tests {
 
     #[test]
     fn a_conflict_names_the_other_manager_and_its_fields() {
-        let error = error(json!({"kind": "Status", "code": 409, "reason": "Conflict", "message": "Apply failed with 2 conflicts",
+        let error = error(
+            json!({"kind": "Status", "code": 409, "reason": "Conflict", "message": "Apply failed with 2 conflicts",
             "details": {"causes": [
                 {"reason": "FieldManagerConflict", "message": "conflict with \"kubectl-edit\" using apps/v1", "field": ".spec.replicas"},
-                {"reason": "FieldManagerConflict", "message": "conflict with \"kubectl-edit\" using apps/v1", "field": ".data.a"}]}}));
+                {"reason": "FieldManagerConflict", "message": "conflict with \"kubectl-edit\" using apps/v1", "field": ".data.a"}]}}),
+        );
         assert_eq!(error.to_string(), "in conflict with another manager: kubectl-edit owns .spec.replicas, .data.a");
     }
 
@@ -263,12 +271,18 @@ mod tests {
 
     #[test]
     fn a_quota_is_told_from_other_refusals_and_only_start_up_refusals_are_tried_again() {
-        let quota = error(json!({"code": 403, "reason": "Forbidden", "message": "pods \"a\" is forbidden: exceeded quota: small, requested: pods=1"}));
+        let quota = error(
+            json!({"code": 403, "reason": "Forbidden", "message": "pods \"a\" is forbidden: exceeded quota: small, requested: pods=1"}),
+        );
         assert!(matches!(quota, KubernetesError::QuotaExceeded(_)));
         assert_eq!(quota.heals_at_start(), Verdict::Final);
-        let rules = error(json!({"code": 403, "reason": "Forbidden", "message": "namespaces is forbidden: User \"a\" cannot patch resource"}));
+        let rules = error(
+            json!({"code": 403, "reason": "Forbidden", "message": "namespaces is forbidden: User \"a\" cannot patch resource"}),
+        );
         assert_eq!(rules.heals_at_start(), Verdict::Again);
-        let security = error(json!({"code": 403, "reason": "Forbidden", "message": "pods \"a\" is forbidden: violates PodSecurity"}));
+        let security = error(
+            json!({"code": 403, "reason": "Forbidden", "message": "pods \"a\" is forbidden: violates PodSecurity"}),
+        );
         assert_eq!(security.heals_at_start(), Verdict::Final);
     }
 }

@@ -73,7 +73,8 @@ impl Client {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, local_port))
             .await
             .map_err(|source| KubernetesError::LocalPort { port: local_port, source })?;
-        let address = listener.local_addr().map_err(|source| KubernetesError::LocalPort { port: local_port, source })?;
+        let address =
+            listener.local_addr().map_err(|source| KubernetesError::LocalPort { port: local_port, source })?;
         let route = Arc::new(Route {
             client: self.clone(),
             namespace: namespace.to_owned(),
@@ -95,8 +96,9 @@ impl Client {
                 let pod: Pod = self
                     .call(|connection| async move { Api::namespaced(connection.sdk, namespace).get(name).await })
                     .await?;
-                let number = pod_port(&pod, port)
-                    .ok_or_else(|| KubernetesError::NotFound(format!("pod {namespace}/{name} has no such port ({port:?})")))?;
+                let number = pod_port(&pod, port).ok_or_else(|| {
+                    KubernetesError::NotFound(format!("pod {namespace}/{name} has no such port ({port:?})"))
+                })?;
                 Ok((name.clone(), number))
             }
             ForwardTarget::Service(name) => self.behind_service(namespace, name, port).await,
@@ -106,8 +108,9 @@ impl Client {
     async fn behind_service(&self, namespace: &str, name: &str, port: &Port) -> Result<(String, u16), KubernetesError> {
         let service: Service =
             self.call(|connection| async move { Api::namespaced(connection.sdk, namespace).get(name).await }).await?;
-        let target = service_port(&service, port)
-            .ok_or_else(|| KubernetesError::NotFound(format!("service {namespace}/{name} has no such port ({port:?})")))?;
+        let target = service_port(&service, port).ok_or_else(|| {
+            KubernetesError::NotFound(format!("service {namespace}/{name} has no such port ({port:?})"))
+        })?;
         let selector = service.spec.and_then(|spec| spec.selector).unwrap_or_default();
         let labels: Vec<String> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
         if labels.is_empty() {
@@ -140,7 +143,9 @@ impl Route {
         let pod = &pod;
         let mut forwarder = self
             .client
-            .call(|connection| async move { Api::<Pod>::namespaced(connection.sdk, namespace).portforward(pod, ports).await })
+            .call(|connection| async move {
+                Api::<Pod>::namespaced(connection.sdk, namespace).portforward(pod, ports).await
+            })
             .await?;
         if let Some(mut stream) = forwarder.take_stream(port) {
             // Either side may hang up at any time; that is how a connection ends.
@@ -158,7 +163,8 @@ impl Route {
                 Err(error) => Err(error),
             }
         };
-        crate::wait::until("a ready pod", POD_WAIT, Duration::from_millis(250), look).await.map_err(|error| match error {
+        crate::wait::until("a ready pod", POD_WAIT, Duration::from_millis(250), look).await.map_err(|error| match error
+        {
             crate::wait::WaitError::Stopped(error) => error,
             timed_out @ crate::wait::WaitError::TimedOut { .. } => KubernetesError::NoPod(timed_out.to_string()),
         })
@@ -201,7 +207,8 @@ fn service_port(service: &Service, wanted: &Port) -> Option<Port> {
 }
 
 fn pod_port(pod: &Pod, wanted: &Port) -> Option<u16> {
-    let mut ports = pod.spec.iter().flat_map(|spec| &spec.containers).flat_map(|container| container.ports.iter().flatten());
+    let mut ports =
+        pod.spec.iter().flat_map(|spec| &spec.containers).flat_map(|container| container.ports.iter().flatten());
     let found = match wanted {
         // A container may listen on ports that its manifest does not name.
         Port::Number(number) => return Some(*number),
@@ -219,10 +226,12 @@ mod tests {
 
     #[test]
     fn a_named_target_port_is_looked_up_in_the_pod() {
-        let service: Service = serde_json::from_value(json!({"spec": {"ports": [{"port": 80, "targetPort": "http"}]}})).expect("a service");
-        let pod: Pod =
-            serde_json::from_value(json!({"spec": {"containers": [{"name": "a", "ports": [{"name": "http", "containerPort": 8080}]}]}}))
-                .expect("a pod");
+        let service: Service = serde_json::from_value(json!({"spec": {"ports": [{"port": 80, "targetPort": "http"}]}}))
+            .expect("a service");
+        let pod: Pod = serde_json::from_value(
+            json!({"spec": {"containers": [{"name": "a", "ports": [{"name": "http", "containerPort": 8080}]}]}}),
+        )
+        .expect("a pod");
         let target = service_port(&service, &Port::Number(80)).expect("a port");
         assert_eq!(target, Port::Name("http".into()));
         assert_eq!(pod_port(&pod, &target), Some(8080));

@@ -84,7 +84,8 @@ impl Client {
 
     async fn discover(&self, kind: &Kind) -> Result<Resource, KubernetesError> {
         let gvk = GroupVersionKind::gvk(kind.group(), kind.version(), &kind.kind);
-        let unknown = || KubernetesError::UnknownKind { kind: kind.kind.clone(), api_version: kind.api_version.clone() };
+        let unknown =
+            || KubernetesError::UnknownKind { kind: kind.kind.clone(), api_version: kind.api_version.clone() };
         let found = self
             .call(|connection| {
                 let gvk = &gvk;

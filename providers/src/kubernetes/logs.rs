@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use futures::stream::{BoxStream, StreamExt};
 use futures::{AsyncBufReadExt, TryStreamExt};
 use jiff::Timestamp;
@@ -29,8 +27,8 @@ pub struct LogOptions {
     pub previous: bool,
 }
 
-/// A pause before a broken log stream is taken up again.
-const PAUSE: Duration = Duration::from_millis(500);
+/// A stream that breaks so often without a line in between is given up.
+const MOST_BREAKS: u32 = 5;
 
 impl Client {
     /// The text of the lines that a container has written so far.
@@ -39,10 +37,17 @@ impl Client {
     }
 
     /// The lines that a container has written so far.
-    pub async fn log_lines(&self, namespace: &str, pod: &str, options: &LogOptions) -> Result<Vec<LogLine>, KubernetesError> {
+    pub async fn log_lines(
+        &self,
+        namespace: &str,
+        pod: &str,
+        options: &LogOptions,
+    ) -> Result<Vec<LogLine>, KubernetesError> {
         let parameters = &parameters(options, false);
-        let text = self
-            .call(|connection| async move { Api::<Pod>::namespaced(connection.sdk, namespace).logs(pod, parameters).await })
+        let text =
+            self.call(|connection| async move {
+                Api::<Pod>::namespaced(connection.sdk, namespace).logs(pod, parameters).await
+            })
             .await?;
         Ok(text.lines().filter_map(parse).collect())
     }
@@ -64,6 +69,7 @@ impl Client {
             parameters: parameters(options, true),
             last: None,
             lines: None,
+            breaks: 0,
         };
         futures::stream::unfold(Some(state), |state| async move {
             let mut state = state?;
@@ -84,13 +90,15 @@ struct Follow {
     parameters: LogParams,
     last: Option<Timestamp>,
     lines: Option<BoxStream<'static, std::io::Result<String>>>,
+    breaks: u32,
 }
 
 impl Follow {
     async fn next(&mut self) -> Result<Option<LogLine>, KubernetesError> {
         loop {
             if self.lines.is_none() {
-                self.lines = Some(open(&self.client, &self.namespace, &self.pod, &self.parameters).await?);
+                let (client, namespace, pod, parameters) = (&self.client, &self.namespace, &self.pod, &self.parameters);
+                self.lines = Some(client.patiently(|| open(client, namespace, pod, parameters)).await?);
             }
             let lines = self.lines.as_mut().expect("opened above");
             match lines.try_next().await {
@@ -101,17 +109,19 @@ impl Follow {
                         continue;
                     }
                     self.last = Some(line.at);
+                    self.breaks = 0;
                     return Ok(Some(line));
                 }
                 // The API server closes the stream in an orderly way when the container has ended.
                 Ok(None) => return Ok(None),
+                Err(error) if self.breaks >= MOST_BREAKS => return Err(KubernetesError::Protocol(Box::new(error))),
                 Err(_) => {
                     self.lines = None;
+                    self.breaks += 1;
                     if self.last.is_some() {
                         self.parameters.since_time = self.last;
                         self.parameters.tail_lines = None;
                     }
-                    tokio::time::sleep(PAUSE).await;
                 }
             }
         }
@@ -125,7 +135,9 @@ async fn open(
     parameters: &LogParams,
 ) -> Result<BoxStream<'static, std::io::Result<String>>, KubernetesError> {
     let reader = client
-        .call(|connection| async move { Api::<Pod>::namespaced(connection.sdk, namespace).log_stream(pod, parameters).await })
+        .call(|connection| async move {
+            Api::<Pod>::namespaced(connection.sdk, namespace).log_stream(pod, parameters).await
+        })
         .await?;
     Ok(reader.lines().boxed())
 }

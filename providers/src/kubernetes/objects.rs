@@ -35,7 +35,11 @@ pub enum Propagation {
 impl Selection {
     /// One object by name.
     pub fn object(identity: &Identity) -> Self {
-        Self { namespace: identity.namespace.clone(), labels: None, fields: Some(format!("metadata.name={}", identity.name)) }
+        Self {
+            namespace: identity.namespace.clone(),
+            labels: None,
+            fields: Some(format!("metadata.name={}", identity.name)),
+        }
     }
 
     /// Everything in a namespace.
@@ -115,7 +119,8 @@ impl Client {
             };
             for mut object in page.items {
                 // Items of a list do not say what they are.
-                object.types = Some(kube::core::TypeMeta { api_version: kind.api_version.clone(), kind: kind.kind.clone() });
+                object.types =
+                    Some(kube::core::TypeMeta { api_version: kind.api_version.clone(), kind: kind.kind.clone() });
                 found.push(to_value(object)?);
             }
             parameters.continue_token = page.metadata.continue_.filter(|token| !token.is_empty());
@@ -148,7 +153,12 @@ impl Client {
 
     /// Asks for the deletion of the object with this uid. It may still be there afterwards (finalizers, grace periods). That it is
     /// not there is success; that another object has its name is [`KubernetesError::Changed`].
-    pub async fn delete(&self, identity: &Identity, uid: &str, propagation: Propagation) -> Result<(), KubernetesError> {
+    pub async fn delete(
+        &self,
+        identity: &Identity,
+        uid: &str,
+        propagation: Propagation,
+    ) -> Result<(), KubernetesError> {
         let resource = &self.resource(&identity.kind).await?;
         let parameters = &DeleteParams {
             propagation_policy: Some(match propagation {

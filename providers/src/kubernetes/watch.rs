@@ -38,7 +38,10 @@ impl Client {
         let server = connection.server.clone();
         let types = TypeMeta { api_version: kind.api_version.clone(), kind: kind.kind.clone() };
         let changes = watcher(api, config).default_backoff().scan(Vec::new(), move |all, event| {
-            let change = event.map_err(|error| from_watch(&server, error)).and_then(|event| change(&types, all, event)).transpose();
+            let change = event
+                .map_err(|error| from_watch(&server, error))
+                .and_then(|event| change(&types, all, event))
+                .transpose();
             std::future::ready(Some(change))
         });
         Ok(changes.filter_map(std::future::ready).boxed())
@@ -75,9 +78,9 @@ fn named(types: &TypeMeta, mut object: DynamicObject) -> Result<Value, Kubernete
 
 fn from_watch(server: &str, error: watcher::Error) -> KubernetesError {
     match error {
-        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
-            KubernetesError::from_sdk(server, error)
-        }
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => KubernetesError::from_sdk(server, error),
         watcher::Error::WatchError(status) => KubernetesError::from_status(&status),
         watcher::Error::NoResourceVersion => KubernetesError::Protocol(Box::new(watcher::Error::NoResourceVersion)),
     }

@@ -15,7 +15,13 @@ const IN_FLIGHT: usize = 4;
 /// Sends test images as JSON pixels and counts the right answers.
 ///
 /// A request is `{"images": [[0..255 per pixel], ...]}`, its answer a list with a member `digit` for each image.
-pub(super) async fn ask(context: &Context, asked: &Asked, folder: &Path, count: usize, at_least: f64) -> Result<Passed, CheckError> {
+pub(super) async fn ask(
+    context: &Context,
+    asked: &Asked,
+    folder: &Path,
+    count: usize,
+    at_least: f64,
+) -> Result<Passed, CheckError> {
     let (images, labels) = read(folder.to_owned(), count).await?;
     let total = labels.len();
     context.progress(format!("asking {total} images"));
@@ -29,7 +35,10 @@ pub(super) async fn ask(context: &Context, asked: &Asked, folder: &Path, count: 
     if (as_float(right) / as_float(total)) < at_least {
         return Err(CheckError::Wrong { service: asked.service.clone(), difference: format!("accuracy {detail}") });
     }
-    Ok(Passed { detail, figures: json!({"right": right, "images": total, "accuracy": as_float(right) / as_float(total)}) })
+    Ok(Passed {
+        detail,
+        figures: json!({"right": right, "images": total, "accuracy": as_float(right) / as_float(total)}),
+    })
 }
 
 /// The first test images of a folder with their labels. A set that has fewer gives what it has.
@@ -58,11 +67,13 @@ async fn batch(asked: &Asked, images: &[Vec<u8>], labels: &[u8]) -> Result<usize
     if !status.is_success() {
         return Err(wrong(format!("wanted a success, got {status}: {}", start(&text))));
     }
-    let answer: Value = serde_json::from_str(&text).map_err(|error| wrong(format!("the answer is not JSON ({error}): {}", start(&text))))?;
-    let digits: Option<Vec<u64>> = answer.as_array().map(|list| list.iter().filter_map(|item| item["digit"].as_u64()).collect());
-    let digits = digits
-        .filter(|digits| digits.len() == labels.len())
-        .ok_or_else(|| wrong(format!("wanted a list of {} objects with a digit, got {}", labels.len(), start(&text))))?;
+    let answer: Value = serde_json::from_str(&text)
+        .map_err(|error| wrong(format!("the answer is not JSON ({error}): {}", start(&text))))?;
+    let digits: Option<Vec<u64>> =
+        answer.as_array().map(|list| list.iter().filter_map(|item| item["digit"].as_u64()).collect());
+    let digits = digits.filter(|digits| digits.len() == labels.len()).ok_or_else(|| {
+        wrong(format!("wanted a list of {} objects with a digit, got {}", labels.len(), start(&text)))
+    })?;
     Ok(digits.iter().zip(labels).filter(|(digit, label)| **digit == u64::from(**label)).count())
 }
 

@@ -1,4 +1,3 @@
-use std::error::Error as _;
 use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
@@ -44,12 +43,21 @@ pub(super) async fn send(
         };
         // What stands before a service says so while nothing stands behind it.
         let is_busy = matches!(status.as_u16(), 502..=504) && wanted != Some(status.as_u16());
-        Ok(if is_busy { Attempt::NotYet(format!("{status}: {}", start(&body))) } else { Attempt::Answered((status, body)) })
+        Ok(if is_busy {
+            Attempt::NotYet(format!("{status}: {}", start(&body)))
+        } else {
+            Attempt::Answered((status, body))
+        })
     })
     .await
 }
 
-pub(super) async fn ask(asked: &Asked, method: &str, body: Option<&Value>, expect: &Expectation) -> Result<Passed, CheckError> {
+pub(super) async fn ask(
+    asked: &Asked,
+    method: &str,
+    body: Option<&Value>,
+    expect: &Expectation,
+) -> Result<Passed, CheckError> {
     let wrong = |difference: String| CheckError::Wrong { service: asked.service.clone(), difference };
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| wrong(format!("{method:?} is no HTTP method")))?;
     let request = || {
@@ -78,7 +86,8 @@ fn differences(status: StatusCode, body: &str, expect: &Expectation) -> Result<(
     if expect.json.is_empty() {
         return Ok(());
     }
-    let value: Value = serde_json::from_str(body).map_err(|error| format!("the answer is not JSON ({error}): {}", start(body)))?;
+    let value: Value =
+        serde_json::from_str(body).map_err(|error| format!("the answer is not JSON ({error}): {}", start(body)))?;
     for (pointer, wanted) in &expect.json {
         match value.pointer(pointer) {
             Some(found) if found == wanted => {}
@@ -95,7 +104,7 @@ pub(super) fn start(body: &str) -> String {
 }
 
 /// The last cause says it in the fewest words: `connection refused`.
-fn innermost(error: &reqwest::Error) -> String {
+fn innermost(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

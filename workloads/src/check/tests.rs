@@ -22,7 +22,8 @@ async fn serve(answer: impl Fn(usize, &str) -> (u16, String) + Send + Sync + 'st
             tokio::spawn(async move {
                 let (mut socket, body) = read_request(socket).await;
                 let (status, text) = answer(count.fetch_add(1, Ordering::SeqCst), &body);
-                let head = format!("HTTP/1.1 {status} Status\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", text.len());
+                let head =
+                    format!("HTTP/1.1 {status} Status\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", text.len());
                 socket.write_all(format!("{head}{text}").as_bytes()).await.expect("a listener");
             });
         }
@@ -36,7 +37,10 @@ async fn read_request(mut socket: TcpStream) -> (TcpStream, String) {
         let text = String::from_utf8_lossy(&bytes);
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
             let lower = head.to_lowercase();
-            let length = lower.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |length| length.parse().expect("a length"));
+            let length = lower
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "))
+                .map_or(0, |length| length.parse().expect("a length"));
             if body.len() >= length {
                 let body = body.to_owned();
                 return (socket, body);
@@ -83,7 +87,8 @@ fn knows(largest: u64) -> impl Fn(usize, &str) -> (u16, String) {
         let body: Value = serde_json::from_str(body).expect("JSON");
         let images = body["images"].as_array().expect("images").iter();
         let first = images.map(|image| image[0].as_u64().expect("a pixel"));
-        let answers: Vec<Value> = first.map(|digit| json!({"digit": if digit <= largest { digit } else { 0 }})).collect();
+        let answers: Vec<Value> =
+            first.map(|digit| json!({"digit": if digit <= largest { digit } else { 0 }})).collect();
         (200, Value::from(answers).to_string())
     }
 }
@@ -98,7 +103,10 @@ async fn a_service_that_is_busy_at_first_is_asked_again() {
 #[tokio::test]
 async fn a_wrong_answer_fails_without_another_try() {
     let port = serve(|number, _| if number == 0 { (200, "wrong".into()) } else { (200, "fine".into()) }).await;
-    let error = check(port, http(Expectation { contains: Some("fine".into()), ..Expectation::default() }), 30).await.err().expect("a wrong answer");
+    let error = check(port, http(Expectation { contains: Some("fine".into()), ..Expectation::default() }), 30)
+        .await
+        .err()
+        .expect("a wrong answer");
     assert_eq!(error.to_string(), "get the wanted answer from server/predict: \"fine\" is not in the answer: wrong");
     assert_eq!(error.failure().class, Class::Check);
 }
@@ -109,7 +117,10 @@ async fn a_service_that_never_answers_is_said_to_be_silent() {
     let port = listener.local_addr().expect("an address").port();
     drop(listener);
     let error = check(port, http(Expectation::default()), 1).await.err().expect("nothing answers");
-    assert!(error.to_string().starts_with("get an answer from server/predict within 1 seconds: Connection refused"), "{error}");
+    assert!(
+        error.to_string().starts_with("get an answer from server/predict within 1 seconds: Connection refused"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -118,7 +129,8 @@ async fn accuracy_is_counted_and_compared() {
     digits(folder.path());
     let question = |at_least| Question::Accuracy { images: folder.path().to_owned(), count: 1000, at_least };
     let port = serve(knows(8)).await;
-    let passed = check(port, question(0.9), 30).await.map_err(|error| error.to_string()).expect("nine of ten are enough");
+    let passed =
+        check(port, question(0.9), 30).await.map_err(|error| error.to_string()).expect("nine of ten are enough");
     assert_eq!(passed.detail, "0.900 of 10 (at least 0.90)");
     assert_eq!(passed.figures["right"], 9);
     let error = check(port, question(0.95), 30).await.err().expect("nine of ten are too few");

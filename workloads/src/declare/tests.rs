@@ -22,7 +22,13 @@ fn spec(manifests: &[(&str, Value)]) -> Spec {
             Step { name: "serve".into(), after: vec!["between".into()], timeout_seconds: 60 },
         ],
         images: BTreeMap::from([("server".to_owned(), Address::new("delivery", "server"))]),
-        node_ports: vec![NodePort { namespace: "demo".into(), service: "web".into(), port: 80, node_port: 30080, local_port: 8080 }],
+        node_ports: vec![NodePort {
+            namespace: "demo".into(),
+            service: "web".into(),
+            port: 80,
+            node_port: 30080,
+            local_port: 8080,
+        }],
         checks: Vec::new(),
     }
 }
@@ -55,7 +61,13 @@ fn node<'a>(graph: &'a Graph, address: &str) -> &'a Node {
 
 fn needs(graph: &Graph, address: &str) -> Vec<String> {
     let needs = node(graph, address).needs.iter();
-    needs.map(|need| need.milestone.as_ref().map_or(need.address.to_string(), |milestone| format!("{}@{milestone}", need.address))).collect()
+    needs
+        .map(|need| {
+            need.milestone
+                .as_ref()
+                .map_or(need.address.to_string(), |milestone| format!("{}@{milestone}", need.address))
+        })
+        .collect()
 }
 
 #[test]
@@ -89,7 +101,12 @@ fn a_workload_needs_what_it_refers_to_and_its_images() {
     );
     assert_eq!(
         needs(&graph, "object/rolebinding/demo/may"),
-        ["kind-cluster/demo@api", "object/namespace/demo", "object/role/demo/reader", "object/serviceaccount/demo/runner"]
+        [
+            "kind-cluster/demo@api",
+            "object/namespace/demo",
+            "object/role/demo/reader",
+            "object/serviceaccount/demo/runner"
+        ]
     );
     let web = node(&graph, "object/deployment/demo/web");
     let container = &web.inputs["manifest"]["spec"]["template"]["spec"]["containers"][0];
@@ -100,8 +117,15 @@ fn a_workload_needs_what_it_refers_to_and_its_images() {
 
 #[test]
 fn a_step_waits_for_the_workloads_of_the_steps_before_it_also_through_an_empty_one() {
-    let graph = graph(&spec(&[("train", object("Job", "train")), ("train", object("ConfigMap", "data")), ("serve", object("Deployment", "web"))]));
-    assert_eq!(needs(&graph, "object/deployment/demo/web"), ["kind-cluster/demo@api", "object/namespace/demo", "ready/job/demo/train"]);
+    let graph = graph(&spec(&[
+        ("train", object("Job", "train")),
+        ("train", object("ConfigMap", "data")),
+        ("serve", object("Deployment", "web")),
+    ]));
+    assert_eq!(
+        needs(&graph, "object/deployment/demo/web"),
+        ["kind-cluster/demo@api", "object/namespace/demo", "ready/job/demo/train"]
+    );
     assert_eq!(node(&graph, "ready/job/demo/train").inputs["timeout_seconds"], 900);
     let wait = node(&graph, "ready/deployment/demo/web");
     assert!(!wait.lasting && wait.section == "waits");
@@ -110,7 +134,8 @@ fn a_step_waits_for_the_workloads_of_the_steps_before_it_also_through_an_empty_o
 
 #[test]
 fn a_load_balancer_is_mapped_to_its_local_port() {
-    let service = with(object("Service", "web"), "spec", json!({"type": "LoadBalancer", "ports": [{"port": 80}, {"port": 81}]}));
+    let service =
+        with(object("Service", "web"), "spec", json!({"type": "LoadBalancer", "ports": [{"port": 80}, {"port": 81}]}));
     let graph = graph(&spec(&[("", service)]));
     let web = node(&graph, "object/service/demo/web");
     assert_eq!(web.note.as_deref(), Some("LoadBalancer -> 127.0.0.1:8080, LoadBalancer -> infra open"));
@@ -119,8 +144,11 @@ fn a_load_balancer_is_mapped_to_its_local_port() {
 
 #[test]
 fn custom_resources_follow_their_definition_and_its_scope() {
-    let definition = with(object("CustomResourceDefinition", "models.example.com"), "spec",
-        json!({"group": "example.com", "scope": "Cluster", "names": {"kind": "Model", "plural": "models"}}));
+    let definition = with(
+        object("CustomResourceDefinition", "models.example.com"),
+        "spec",
+        json!({"group": "example.com", "scope": "Cluster", "names": {"kind": "Model", "plural": "models"}}),
+    );
     let model = json!({"apiVersion": "example.com/v1", "kind": "Model", "metadata": {"name": "lstm"}});
     let graph = graph(&spec(&[("", model), ("", definition)]));
     assert_eq!(
@@ -135,7 +163,10 @@ fn lists_are_taken_apart_and_volumes_have_their_own_section() {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": [object("ConfigMap", "a"), object("PersistentVolumeClaim", "model")]});
     let graph = graph(&spec(&[("", list)]));
     assert_eq!(node(&graph, "object/persistentvolumeclaim/demo/model").section, "volumes");
-    assert_eq!(node(&graph, "object/configmap/demo/a").inputs["manifest"]["metadata"]["labels"]["infra/deployment"], "demo");
+    assert_eq!(
+        node(&graph, "object/configmap/demo/a").inputs["manifest"]["metadata"]["labels"]["infra/deployment"],
+        "demo"
+    );
 }
 
 #[test]
@@ -155,8 +186,11 @@ fn a_check_runs_again_when_a_workload_or_its_service_changes() {
     let graph = graph(&spec);
     let mapped = node(&graph, "check/mapped");
     assert_eq!(mapped.inputs["access"], json!({"local_port": 8080}));
-    assert_eq!(mapped.inputs["revisions"], json!([
-        {"$output": ["ready/deployment/demo/web", "revision"]}, {"$output": ["object/service/demo/web", "revision"]}]));
+    assert_eq!(
+        mapped.inputs["revisions"],
+        json!([
+        {"$output": ["ready/deployment/demo/web", "revision"]}, {"$output": ["object/service/demo/web", "revision"]}])
+    );
     assert_eq!(node(&graph, "check/forwarded").inputs["access"], json!({"forward": true}));
 }
 

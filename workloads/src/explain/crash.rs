@@ -21,8 +21,10 @@ pub(super) fn crashed(scene: &Scene, pod: &Pod, container: &ContainerStatus) -> 
     let current = state.terminated;
     let is_current = current.is_some();
     let end = current.clone().or_else(|| last.clone())?;
-    let is_init = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten()).any(|it| it == container);
-    let restarts_always = pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).is_none_or(|policy| policy == "Always");
+    let is_init =
+        pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten()).any(|it| it == container);
+    let restarts_always =
+        pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).is_none_or(|policy| policy == "Always");
     if end.exit_code == 0 && (is_init || !restarts_always) {
         return None;
     }
@@ -53,7 +55,8 @@ pub(crate) fn failed_attempts(scene: &Scene, subject: &str, attempts: i64) -> Op
     let crash = last_crash(scene).filter(|_| !failed.is_empty())?;
     let message = format!("{} in {} of {attempts} attempts", crash.message, failed.len());
     let enough = failed.len() >= ENOUGH && codes.len() == 1 && !is_alive;
-    let mut cause = if enough { Cause::lasts(subject, "Error", message, 2) } else { Cause::heals(subject, "Error", message) };
+    let mut cause =
+        if enough { Cause::lasts(subject, "Error", message, 2) } else { Cause::heals(subject, "Error", message) };
     attach_log(scene, &mut cause, crash.run);
     Some(cause.hint("read the whole log: infra logs"))
 }
@@ -124,7 +127,10 @@ fn advice(scene: &Scene, pod: &Pod, end: &ContainerStateTerminated, lines: &[Str
     let exec_format = lines.iter().any(|line| line.contains("exec format error"))
         || end.message.as_deref().is_some_and(|message| message.contains("exec format error"));
     if exec_format {
-        return ("ExecFormatError", "the program is not for this machine's processor: build the image for the nodes' platform".into());
+        return (
+            "ExecFormatError",
+            "the program is not for this machine's processor: build the image for the nodes' platform".into(),
+        );
     }
     if cannot_start(end) {
         return ("StartError", "correct the command, or put the program into the image".into());
@@ -133,7 +139,8 @@ fn advice(scene: &Scene, pod: &Pod, end: &ContainerStateTerminated, lines: &[Str
         return ("OOMKilled", "raise the memory limit, or use less".into());
     }
     let is_liveness = |event: &Event| {
-        event.reason.as_deref() == Some("Unhealthy") && event.message.as_deref().is_some_and(|message| message.starts_with("Liveness"))
+        event.reason.as_deref() == Some("Unhealthy")
+            && event.message.as_deref().is_some_and(|message| message.starts_with("Liveness"))
     };
     if let Some(probe) = newest_event(&scene.events, pod.metadata.uid.as_deref(), is_liveness) {
         return ("LivenessProbe", brief(probe.message.as_deref().unwrap_or_default().trim_end()));

@@ -35,7 +35,8 @@ pub(super) fn unavailable(scene: &Scene, pod: &Pod, container: &ContainerStatus,
     let text = format!("{image}: {}", last_words(told));
     // The same cause from one state of the back-off to the other.
     if REFUSED.iter().any(|words| told.contains(words)) {
-        return Cause::lasts(&subject, "ErrImagePull", text, 3).hint("correct the image name, or add imagePullSecrets for its registry");
+        return Cause::lasts(&subject, "ErrImagePull", text, 3)
+            .hint("correct the image name, or add imagePullSecrets for its registry");
     }
     let hint = "the registry does not answer: see whether the nodes reach it, or build the image in the scenario";
     Cause::heals_within(&subject, "ErrImagePull", text, 20).hint(hint)
@@ -43,7 +44,8 @@ pub(super) fn unavailable(scene: &Scene, pod: &Pod, container: &ContainerStatus,
 
 /// In a back-off the status may not repeat why; the event does.
 fn pull_event<'a>(scene: &'a Scene, pod: &Pod) -> Option<&'a str> {
-    let is_pull = |event: &Event| event.message.as_deref().is_some_and(|message| message.starts_with("Failed to pull image"));
+    let is_pull =
+        |event: &Event| event.message.as_deref().is_some_and(|message| message.starts_with("Failed to pull image"));
     newest_event(&scene.events, pod.metadata.uid.as_deref(), is_pull)?.message.as_deref()
 }
 

@@ -8,7 +8,10 @@ use crate::scene::{Cause, Scene, Surroundings, brief};
 /// It heals where other pods will end and free what they hold, and where that has happened already: who makes the pods tries again only
 /// after a pause, which may be minutes. Otherwise nothing will free the quota.
 pub(crate) fn quota(scene: &Scene, subject: &str, reason: &str) -> Cause {
-    let will_heal = scene.surroundings.as_ref().map(|surroundings| is_free(reason, &surroundings.quotas) || will_finish(surroundings));
+    let will_heal = scene
+        .surroundings
+        .as_ref()
+        .map(|surroundings| is_free(reason, &surroundings.quotas) || will_finish(surroundings));
     let mut cause = match will_heal {
         Some(false) => Cause::lasts(subject, "QuotaExceeded", brief(reason), 5),
         Some(true) | None => Cause::heals(subject, "QuotaExceeded", brief(reason)),

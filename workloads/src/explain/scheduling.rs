@@ -9,9 +9,11 @@ use crate::scene::{Cause, Scene, brief};
 /// Why the scheduler finds no node for a pod.
 pub(super) fn unschedulable(scene: &Scene, pod: &Pod) -> Option<Cause> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
-    let condition = conditions
-        .iter()
-        .find(|condition| condition.type_ == "PodScheduled" && condition.status == "False" && condition.reason.as_deref() == Some("Unschedulable"))?;
+    let condition = conditions.iter().find(|condition| {
+        condition.type_ == "PodScheduled"
+            && condition.status == "False"
+            && condition.reason.as_deref() == Some("Unschedulable")
+    })?;
     let message = condition.message.as_deref().unwrap_or_default();
     let nodes = scene.surroundings.as_ref().map(|surroundings| surroundings.nodes.as_slice());
     let reasons = reasons(message);
@@ -33,7 +35,8 @@ pub(super) fn unschedulable(scene: &Scene, pod: &Pod) -> Option<Cause> {
 fn reasons(message: &str) -> Vec<String> {
     let text = message.split_once("nodes are available: ").map_or(message, |(_, text)| text);
     let text = text.split(". ").next().unwrap_or(text).trim_end_matches('.');
-    let reasons = text.split(", ").map(|reason| reason.trim_start_matches(|character: char| character.is_ascii_digit()).trim());
+    let reasons =
+        text.split(", ").map(|reason| reason.trim_start_matches(|character: char| character.is_ascii_digit()).trim());
     reasons.filter(|reason| !reason.is_empty()).map(str::to_owned).collect()
 }
 

@@ -40,12 +40,16 @@ fn text(verdict: &Verdict) -> String {
     };
     writeln!(text, "{head}").expect("text takes everything");
     for cause in causes {
-        let patience = cause.patience.map_or("heals".to_owned(), |patience| format!("ends the wait after {patience:?}"));
+        let patience =
+            cause.patience.map_or("heals".to_owned(), |patience| format!("ends the wait after {patience:?}"));
         let blocker = &cause.blocker;
-        writeln!(text, "    {}: {}: {}", blocker.subject, blocker.cause, blocker.message).expect("text takes everything");
-        writeln!(text, "        {patience}; hint: {}", blocker.hint.as_deref().unwrap_or("-")).expect("text takes everything");
+        writeln!(text, "    {}: {}: {}", blocker.subject, blocker.cause, blocker.message)
+            .expect("text takes everything");
+        writeln!(text, "        {patience}; hint: {}", blocker.hint.as_deref().unwrap_or("-"))
+            .expect("text takes everything");
         if let Some(run) = &cause.wants_log {
-            writeln!(text, "        log of {}/{}, previous: {}", run.pod, run.container, run.previous).expect("text takes everything");
+            writeln!(text, "        log of {}/{}, previous: {}", run.pod, run.container, run.previous)
+                .expect("text takes everything");
         }
     }
     text
@@ -55,7 +59,8 @@ fn text(verdict: &Verdict) -> String {
 fn recorded_scenes_are_judged_and_explained() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let entries = std::fs::read_dir(&folder).expect("the folder of recorded scenes");
-    let mut names: Vec<String> = entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")).collect();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")).collect();
     names.sort();
     let mut all = String::new();
     for name in names {
@@ -120,7 +125,8 @@ fn a_quota_heals_while_a_job_s_pod_will_free_it() {
 #[test]
 fn a_quota_that_is_free_again_is_waited_for() {
     let mut seen = scene(&recorded("job-job-quota.json"));
-    let quota = |used: &str| json!({"metadata": {"name": "small"}, "status": {"hard": {"pods": "2"}, "used": {"pods": used}}});
+    let quota =
+        |used: &str| json!({"metadata": {"name": "small"}, "status": {"hard": {"pods": "2"}, "used": {"pods": used}}});
     for (used, heals) in [("2", false), ("1", true)] {
         seen.surroundings.as_mut().expect("surroundings").quotas = typed(vec![quota(used)]);
         let Verdict::Waiting(_, causes) = judge(&seen) else { panic!("it is not ready") };
@@ -160,8 +166,11 @@ fn an_object_that_is_gone_is_said_to_be() {
 #[test]
 fn a_container_without_a_probe_is_ready_when_it_has_run_for_a_moment() {
     let ok = recorded("deployment-ok.json");
-    let started: jiff::Timestamp =
-        ok["pods"][0]["status"]["containerStatuses"][0]["state"]["running"]["startedAt"].as_str().expect("a time").parse().expect("a time");
+    let started: jiff::Timestamp = ok["pods"][0]["status"]["containerStatuses"][0]["state"]["running"]["startedAt"]
+        .as_str()
+        .expect("a time")
+        .parse()
+        .expect("a time");
     let at = |seconds: i64| {
         let now = started.checked_add(jiff::SignedDuration::from_secs(seconds)).expect("a time");
         judge(&Scene { now, ..scene(&ok) })

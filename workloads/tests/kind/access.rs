@@ -20,8 +20,10 @@ pub fn tests() -> Vec<(String, Test)> {
 
 /// A web server that says hello, and its service.
 fn web() -> [Value; 2] {
-    let serve = "mkdir -p /tmp/web; echo hello > /tmp/web/index.html; echo serving; exec busybox httpd -f -p 8080 -h /tmp/web";
-    let container = container(&json!({"command": ["sh", "-c", serve], "ports": [{"name": "http", "containerPort": 8080}],
+    let serve =
+        "mkdir -p /tmp/web; echo hello > /tmp/web/index.html; echo serving; exec busybox httpd -f -p 8080 -h /tmp/web";
+    let container =
+        container(&json!({"command": ["sh", "-c", serve], "ports": [{"name": "http", "containerPort": 8080}],
         "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
         "readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 1}}));
     let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"},
@@ -37,7 +39,11 @@ fn check(demo: &Deployment, wanted: &str) -> Check {
         port: 80,
         path: "/index.html".into(),
         timeout_seconds: 60,
-        question: Question::Http { method: "GET".into(), body: None, expect: Expectation { contains: Some(wanted.into()), ..Expectation::default() } },
+        question: Question::Http {
+            method: "GET".into(),
+            body: None,
+            expect: Expectation { contains: Some(wanted.into()), ..Expectation::default() },
+        },
     }
 }
 
@@ -59,11 +65,15 @@ async fn checks_reach_a_service_and_judge_its_answer(world: Arc<World>) -> Outco
 async fn a_forwarded_service_survives_the_death_of_its_pod(world: Arc<World>) -> Outcomes {
     let demo = world.deployment("forwarded");
     succeeded(&demo.apply(&web()).await)?;
-    let forward = workloads::forward(&world.kubeconfig, "forwarded", "web", None).await.map_err(|error| error.to_string())?;
+    let forward =
+        workloads::forward(&world.kubeconfig, "forwarded", "web", None).await.map_err(|error| error.to_string())?;
     let first = get(forward.address()).await?;
     world.kubectl(&["-n", "forwarded", "delete", "pod", "-l", "app=web", "--wait=true"]);
     let second = get(forward.address()).await?;
-    let unknown = workloads::forward(&world.kubeconfig, "forwarded", "service/nobody", None).await.err().map(|error| error.to_string());
+    let unknown = workloads::forward(&world.kubeconfig, "forwarded", "service/nobody", None)
+        .await
+        .err()
+        .map(|error| error.to_string());
     demo.destroy().await;
     ensure(first.contains("hello") && second.contains("hello"), format!("{first:?} {second:?}"))?;
     let unknown = unknown.ok_or("a service that does not exist was forwarded")?;
@@ -87,13 +97,16 @@ async fn logs_and_status_tell_of_every_pod(world: Arc<World>) -> Outcomes {
     web["spec"]["replicas"] = 2.into();
     succeeded(&demo.apply(&[web, service]).await)?;
     let statuses = workloads::status(&world.kubeconfig, "told").await.map_err(|error| error.to_string())?;
-    let lines = workloads::logs(&world.kubeconfig, "told", &LogSelection::default()).await.map_err(|error| error.to_string())?;
+    let lines = workloads::logs(&world.kubeconfig, "told", &LogSelection::default())
+        .await
+        .map_err(|error| error.to_string())?;
     let written: Vec<_> = lines.filter_map(|line| async { line.ok() }).collect().await;
     let followed = LogSelection { follow: true, ..LogSelection::default() };
     let lines = workloads::logs(&world.kubeconfig, "told", &followed).await.map_err(|error| error.to_string())?;
     let world_again = world.clone();
     let grow = async move { world_again.kubectl(&["-n", "told", "scale", "deployment", "web", "--replicas=3"]) };
-    let (_, followed): (_, Vec<_>) = futures::join!(grow, lines.filter_map(|line| async { line.ok() }).take(3).collect());
+    let (_, followed): (_, Vec<_>) =
+        futures::join!(grow, lines.filter_map(|line| async { line.ok() }).take(3).collect());
     demo.destroy().await;
     let [status] = statuses.as_slice() else { return Err(format!("{statuses:?}")) };
     ensure(status.ready && status.detail == "2 of 2 available" && status.pods.len() == 2, format!("{status:?}"))?;
@@ -106,8 +119,13 @@ async fn renewed_credentials_are_read_from_the_file(world: Arc<World>) -> Outcom
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
     let file = folder.path().join("kubeconfig");
     let good = crate::harness::read(&world.kubeconfig);
-    let expired: Vec<&str> = good.lines().filter(|line| !line.contains("client-key-data") && !line.contains("client-certificate-data")).collect();
-    let expired = format!("{}\n", expired.join("\n")).replace("  user:\n", "  user:\n    token: expired\n").replace("user: {}", "user: {token: expired}");
+    let expired: Vec<&str> = good
+        .lines()
+        .filter(|line| !line.contains("client-key-data") && !line.contains("client-certificate-data"))
+        .collect();
+    let expired = format!("{}\n", expired.join("\n"))
+        .replace("  user:\n", "  user:\n    token: expired\n")
+        .replace("user: {}", "user: {token: expired}");
     std::fs::write(&file, &expired).map_err(|error| error.to_string())?;
     let client = Client::new(&file);
     let namespace = Identity::new("v1", "Namespace", None, "default");

@@ -21,7 +21,8 @@ pub fn tests() -> Vec<(String, Test)> {
             let blockers = deployment.blockers();
             ensure(blockers.iter().any(|blocker| blocker.cause == cause), format!("it was never said: {blockers:?}"))?;
             if matches!(cause, "CrashLoopBackOff" | "BackoffLimitExceeded") {
-                let has_log = |line: &str| blockers.iter().any(|blocker| blocker.log.iter().any(|logged| logged.contains(line)));
+                let has_log =
+                    |line: &str| blockers.iter().any(|blocker| blocker.log.iter().any(|logged| logged.contains(line)));
                 ensure(has_log("out of data"), format!("its last lines are missing: {blockers:?}"))?;
             }
             Ok(())
@@ -37,7 +38,8 @@ fn one(name: &'static str, more: &Value, cause: &'static str, words: &'static st
 }
 
 fn images_and_containers() -> Vec<Case> {
-    let probe = json!({"exec": {"command": ["sh", "-c", "echo stuck; exit 1"]}, "periodSeconds": 1, "failureThreshold": 1});
+    let probe =
+        json!({"exec": {"command": ["sh", "-c", "echo stuck; exit 1"]}, "periodSeconds": 1, "failureThreshold": 1});
     let print = "echo starting; echo out of data; exit 3";
     let mut configured = one(
         "a_missing_key",
@@ -52,11 +54,22 @@ fn images_and_containers() -> Vec<Case> {
         "ExecFormatError",
         "exit",
     );
-    wrong_processor.1[0]["spec"]["template"]["spec"]["volumes"] = json!([{"name": "programs", "configMap": {"name": "programs", "defaultMode": 0o755}}]);
+    wrong_processor.1[0]["spec"]["template"]["spec"]["volumes"] =
+        json!([{"name": "programs", "configMap": {"name": "programs", "defaultMode": 0o755}}]);
     wrong_processor.1.push(map("programs", &json!({"broken": "\u{2}\u{3} no program"})));
     vec![
-        one("a_registry_that_does_not_exist", &json!({"image": "registry.example.invalid/none:1"}), "ErrImagePull", "no such host"),
-        one("an_image_that_is_never_pulled", &json!({"image": "docker.io/library/none:1", "imagePullPolicy": "Never"}), "ErrImageNeverPull", "none:1"),
+        one(
+            "a_registry_that_does_not_exist",
+            &json!({"image": "registry.example.invalid/none:1"}),
+            "ErrImagePull",
+            "no such host",
+        ),
+        one(
+            "an_image_that_is_never_pulled",
+            &json!({"image": "docker.io/library/none:1", "imagePullPolicy": "Never"}),
+            "ErrImageNeverPull",
+            "none:1",
+        ),
         one("a_name_that_is_no_image_name", &json!({"image": "UPPER:Case:1"}), "InvalidImageName", "UPPER:Case:1"),
         one("a_crash_loop", &json!({"command": ["sh", "-c", print]}), "CrashLoopBackOff", "exit code 3"),
         one("a_program_that_is_not_there", &json!({"command": ["/no/such/program"]}), "StartError", "no such file"),
@@ -66,8 +79,18 @@ fn images_and_containers() -> Vec<Case> {
             "CreateContainerConfigError",
             "configmap \"absent\" not found",
         ),
-        one("root_where_it_is_forbidden", &json!({"securityContext": {"runAsNonRoot": true}}), "CreateContainerConfigError", "runAsNonRoot"),
-        one("a_failing_liveness_probe", &json!({"command": ["sh", "-c", "sleep 1000"], "readinessProbe": probe, "livenessProbe": probe}), "LivenessProbe", "137"),
+        one(
+            "root_where_it_is_forbidden",
+            &json!({"securityContext": {"runAsNonRoot": true}}),
+            "CreateContainerConfigError",
+            "runAsNonRoot",
+        ),
+        one(
+            "a_failing_liveness_probe",
+            &json!({"command": ["sh", "-c", "sleep 1000"], "readinessProbe": probe, "livenessProbe": probe}),
+            "LivenessProbe",
+            "137",
+        ),
         configured,
         wrong_processor,
     ]
@@ -89,7 +112,11 @@ fn workloads() -> Vec<Case> {
         ("a_failed_job", vec![job("app", &json!({"backoffLimit": 0}), &fail)], "BackoffLimitExceeded", "exit code 7"),
         (
             "a_job_over_its_deadline",
-            vec![job("app", &json!({"activeDeadlineSeconds": 2}), &pod(&json!({"command": ["sh", "-c", "sleep 1000"]})))],
+            vec![job(
+                "app",
+                &json!({"activeDeadlineSeconds": 2}),
+                &pod(&json!({"command": ["sh", "-c", "sleep 1000"]})),
+            )],
             "DeadlineExceeded",
             "deadline",
         ),
@@ -111,14 +138,35 @@ fn volumes() -> Vec<Case> {
         }
         claim
     };
-    let user = deployment("app", &json!({"containers": [container(&json!({"image": PAUSE, "volumeMounts": [{"name": "v", "mountPath": "/v"}]}))],
-        "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]}));
-    let secret = deployment("app", &json!({"containers": [container(&json!({"image": SHELL, "volumeMounts": [{"name": "v", "mountPath": "/v"}]}))],
-        "volumes": [{"name": "v", "secret": {"secretName": "absent"}}]}));
+    let user = deployment(
+        "app",
+        &json!({"containers": [container(&json!({"image": PAUSE, "volumeMounts": [{"name": "v", "mountPath": "/v"}]}))],
+        "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "data"}}]}),
+    );
+    let secret = deployment(
+        "app",
+        &json!({"containers": [container(&json!({"image": SHELL, "volumeMounts": [{"name": "v", "mountPath": "/v"}]}))],
+        "volumes": [{"name": "v", "secret": {"secretName": "absent"}}]}),
+    );
     vec![
-        ("a_missing_storage_class", vec![user.clone(), claim(&json!({"storageClassName": "absent"}))], "NoStorageClass", "absent"),
-        ("no_volume_for_a_claim", vec![user.clone(), claim(&json!({"storageClassName": ""}))], "FailedBinding", "no persistent volumes"),
-        ("an_access_mode_that_is_not_to_be_had", vec![user.clone(), claim(&json!({"accessModes": ["ReadWriteMany"]}))], "ProvisioningFailed", "ReadWriteOnce"),
+        (
+            "a_missing_storage_class",
+            vec![user.clone(), claim(&json!({"storageClassName": "absent"}))],
+            "NoStorageClass",
+            "absent",
+        ),
+        (
+            "no_volume_for_a_claim",
+            vec![user.clone(), claim(&json!({"storageClassName": ""}))],
+            "FailedBinding",
+            "no persistent volumes",
+        ),
+        (
+            "an_access_mode_that_is_not_to_be_had",
+            vec![user.clone(), claim(&json!({"accessModes": ["ReadWriteMany"]}))],
+            "ProvisioningFailed",
+            "ReadWriteOnce",
+        ),
         ("a_missing_claim", vec![user], "NotFound", "claim data"),
         ("a_missing_secret_volume", vec![secret], "FailedMount", "secret \"absent\" not found"),
     ]

@@ -3,8 +3,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use engine::{
-    Address, Blocker, Context, Event, Failure, Gone, Graph, Journal, Node, Outcome, Plan, Policy, Record, Registry, Resource, Sink, Sinks,
-    StopHandle,
+    Address, Blocker, Context, Event, Failure, Gone, Graph, Journal, Node, Outcome, Plan, Policy, Record, Registry,
+    Resource, Sink, Sinks, StopHandle,
 };
 use providers::kubernetes::Clients;
 use serde_json::{Value, json};
@@ -18,7 +18,10 @@ pub const PAUSE: &str = "registry.k8s.io/pause:3.10.1";
 pub type Outcomes = Result<(), String>;
 pub type Test = Box<dyn FnOnce(Arc<World>) -> Pin<Box<dyn Future<Output = Outcomes>>> + Send>;
 
-pub fn test<F: Future<Output = Outcomes> + 'static>(name: &str, body: impl FnOnce(Arc<World>) -> F + Send + 'static) -> (String, Test) {
+pub fn test<F: Future<Output = Outcomes> + 'static>(
+    name: &str,
+    body: impl FnOnce(Arc<World>) -> F + Send + 'static,
+) -> (String, Test) {
     (name.to_owned(), Box::new(move |world| Box::pin(body(world))))
 }
 
@@ -42,7 +45,13 @@ impl World {
 
     pub fn deployment(self: &Arc<Self>, name: &str) -> Deployment {
         let folder = tempfile::tempdir().expect("a folder");
-        Deployment { world: self.clone(), name: name.to_owned(), vault: Vault::new(name.as_bytes()), folder, records: Arc::default() }
+        Deployment {
+            world: self.clone(),
+            name: name.to_owned(),
+            vault: Vault::new(name.as_bytes()),
+            folder,
+            records: Arc::default(),
+        }
     }
 
     pub fn kubectl(&self, arguments: &[&str]) -> String {
@@ -91,7 +100,12 @@ impl Resource for Made {
 
 impl Deployment {
     pub fn spec(&self, manifests: &[Value]) -> Spec {
-        let manifests = manifests.iter().map(|value| Manifest { value: value.clone(), file: "test.yaml".into(), line: 1, step: Some("all".into()) });
+        let manifests = manifests.iter().map(|value| Manifest {
+            value: value.clone(),
+            file: "test.yaml".into(),
+            line: 1,
+            step: Some("all".into()),
+        });
         Spec {
             deployment: self.name.clone(),
             kubeconfig: self.world.kubeconfig.clone(),
@@ -146,11 +160,18 @@ impl Deployment {
         let observed = registry.observe(journal.inventory()).await;
         let plan = engine::plan(graph, journal.inventory(), &observed, &registry).expect("a plan");
         let sinks = Sinks::new(vec![Box::new(Collect(self.records.clone()))]);
-        engine::execute(&self.name, &plan, &mut journal, &registry, &sinks, &StopHandle::default(), policy).await.expect("a journal that can be written")
+        engine::execute(&self.name, &plan, &mut journal, &registry, &sinks, &StopHandle::default(), policy)
+            .await
+            .expect("a journal that can be written")
     }
 
     pub fn events(&self) -> Vec<Event> {
-        self.records.lock().expect("no panic while the lock is held").iter().map(|record| record.event.clone()).collect()
+        self.records
+            .lock()
+            .expect("no panic while the lock is held")
+            .iter()
+            .map(|record| record.event.clone())
+            .collect()
     }
 
     /// Everything that was said to block.
@@ -183,7 +204,8 @@ fn cluster_graph() -> Graph {
 }
 
 pub fn failures(outcome: &Outcome) -> String {
-    let failures = outcome.failures.iter().map(|(address, failure)| format!("{address}: {}", failure.causes().join(": ")));
+    let failures =
+        outcome.failures.iter().map(|(address, failure)| format!("{address}: {}", failure.causes().join(": ")));
     failures.collect::<Vec<_>>().join("\n")
 }
 

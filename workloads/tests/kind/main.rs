@@ -16,8 +16,11 @@ use harness::World;
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
-    let wanted = !arguments.list && std::env::var("INFRA_TEST_KIND").is_ok() && std::env::var("INFRA_TEST_KIND_IMAGE").is_ok();
+    let mut arguments = Arguments::from_args();
+    // They wait for the cluster most of the time.
+    arguments.test_threads.get_or_insert(6);
+    let wanted =
+        !arguments.list && std::env::var("INFRA_TEST_KIND").is_ok() && std::env::var("INFRA_TEST_KIND_IMAGE").is_ok();
     let kept = std::env::var("INFRA_TEST_KUBECONFIG").ok();
     let world = match (&kept, wanted) {
         (Some(kubeconfig), _) => Some(World::new(kubeconfig.into())),
@@ -68,7 +71,8 @@ impl Cluster {
 
     fn delete() {
         let folder = std::env::temp_dir().join("infra-workloads-test-kubeconfig");
-        let status = Self::kind().args(["delete", "cluster", "--name", Self::NAME, "--kubeconfig"]).arg(folder).status();
+        let status =
+            Self::kind().args(["delete", "cluster", "--name", Self::NAME, "--kubeconfig"]).arg(folder).status();
         assert!(status.expect("kind runs").success(), "the cluster {} could not be deleted", Self::NAME);
     }
 

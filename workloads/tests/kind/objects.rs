@@ -3,13 +3,18 @@ use std::sync::Arc;
 use engine::{Action, Class};
 use serde_json::{Value, json};
 
-use crate::harness::{Outcomes, PAUSE, Test, World, container, deployment, ensure, failures, job, map, read, succeeded, test};
+use crate::harness::{
+    Outcomes, PAUSE, Test, World, container, deployment, ensure, failures, job, map, read, succeeded, test,
+};
 
 pub fn tests() -> Vec<(String, Test)> {
     vec![
         test("a_claim_a_job_and_a_deployment_come_up_and_go", a_claim_a_job_and_a_deployment_come_up_and_go),
         test("objects_that_others_made_are_left_alone", objects_that_others_made_are_left_alone),
-        test("what_another_manager_took_over_is_seen_and_never_forced", what_another_manager_took_over_is_seen_and_never_forced),
+        test(
+            "what_another_manager_took_over_is_seen_and_never_forced",
+            what_another_manager_took_over_is_seen_and_never_forced,
+        ),
         test("an_invalid_manifest_is_reported_field_by_field", an_invalid_manifest_is_reported_field_by_field),
         test("a_changed_immutable_field_makes_the_object_anew", a_changed_immutable_field_makes_the_object_anew),
         test("a_secret_reaches_the_cluster_and_not_the_journal", a_secret_reaches_the_cluster_and_not_the_journal),
@@ -25,7 +30,9 @@ async fn a_claim_a_job_and_a_deployment_come_up_and_go(world: Arc<World>) -> Out
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}});
     let volume = json!([{"name": "model", "persistentVolumeClaim": {"claimName": "model"}}]);
     let mounts = json!([{"name": "model", "mountPath": "/model"}]);
-    let train = container(&json!({"command": ["sh", "-c", "echo accuracy 0.97; echo 1 > /model/weights"], "volumeMounts": mounts}));
+    let train = container(
+        &json!({"command": ["sh", "-c", "echo accuracy 0.97; echo 1 > /model/weights"], "volumeMounts": mounts}),
+    );
     let serve = container(&json!({"command": ["sh", "-c", "sleep 1000"], "volumeMounts": mounts,
         "readinessProbe": {"exec": {"command": ["sh", "-c", "test -f /model/weights"]}, "periodSeconds": 1}}));
     let manifests = [
@@ -34,12 +41,18 @@ async fn a_claim_a_job_and_a_deployment_come_up_and_go(world: Arc<World>) -> Out
         deployment("serve", &json!({"containers": [serve], "volumes": volume})),
     ];
     succeeded(&demo.apply(&manifests).await)?;
-    ensure(demo.output().contains(&"accuracy 0.97".to_owned()), format!("the Job's log is missing: {:?}", demo.output()))?;
+    ensure(
+        demo.output().contains(&"accuracy 0.97".to_owned()),
+        format!("the Job's log is missing: {:?}", demo.output()),
+    )?;
     let plan = demo.plan(&demo.spec(&manifests)).await;
     ensure(plan.is_empty(), format!("there is something left to do: {:?}", plan.steps))?;
     let gone = demo.destroy().await;
     succeeded(&gone)?;
-    ensure(gone.gone.iter().any(|gone| gone.what == "Namespace" && gone.name == "up-and-down"), format!("{:?}", gone.gone))?;
+    ensure(
+        gone.gone.iter().any(|gone| gone.what == "Namespace" && gone.name == "up-and-down"),
+        format!("{:?}", gone.gone),
+    )?;
     let left = world.kubectl(&["get", "namespace", "up-and-down", "--ignore-not-found", "-o", "name"]);
     ensure(left.is_empty(), left)
 }
@@ -92,7 +105,9 @@ async fn an_invalid_manifest_is_reported_field_by_field(world: Arc<World>) -> Ou
 
 async fn a_changed_immutable_field_makes_the_object_anew(world: Arc<World>) -> Outcomes {
     let demo = world.deployment("replaced");
-    let with = |text: &str| job("once", &json!({}), &json!({"containers": [container(&json!({"command": ["sh", "-c", text]}))]}));
+    let with = |text: &str| {
+        job("once", &json!({}), &json!({"containers": [container(&json!({"command": ["sh", "-c", text]}))]}))
+    };
     succeeded(&demo.apply(&[with("echo first")]).await)?;
     succeeded(&demo.apply(&[with("echo second")]).await)?;
     demo.destroy().await;
@@ -109,7 +124,10 @@ async fn a_secret_reaches_the_cluster_and_not_the_journal(world: Arc<World>) -> 
     demo.destroy().await;
     ensure(made == "Y29ycmVjdCBob3JzZQ==", made)?;
     ensure(again.is_empty(), "the second plan is not empty")?;
-    ensure(!journal.contains("correct horse") && !journal.contains("Y29ycmVjdCBob3JzZQ"), "the journal holds the secret")
+    ensure(
+        !journal.contains("correct horse") && !journal.contains("Y29ycmVjdCBob3JzZQ"),
+        "the journal holds the secret",
+    )
 }
 
 async fn a_deletion_waits_for_a_finalizer_and_names_it(world: Arc<World>) -> Outcomes {
@@ -121,7 +139,16 @@ async fn a_deletion_waits_for_a_finalizer_and_names_it(world: Arc<World>) -> Out
         while !demo.blockers().iter().any(|blocker| blocker.message.contains("example.com/keep")) {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
-        world.kubectl(&["-n", "finalizer", "patch", "configmap", "kept", "--type=merge", "-p", r#"{"metadata":{"finalizers":null}}"#]);
+        world.kubectl(&[
+            "-n",
+            "finalizer",
+            "patch",
+            "configmap",
+            "kept",
+            "--type=merge",
+            "-p",
+            r#"{"metadata":{"finalizers":null}}"#,
+        ]);
     };
     let ((), outcome) = futures::join!(release, demo.destroy());
     succeeded(&outcome)
@@ -129,7 +156,8 @@ async fn a_deletion_waits_for_a_finalizer_and_names_it(world: Arc<World>) -> Out
 
 async fn a_thousand_maps_are_applied_looked_at_and_deleted(world: Arc<World>) -> Outcomes {
     let demo = world.deployment("thousand");
-    let maps: Vec<Value> = (0..1000).map(|number| map(&format!("map-{number}"), &json!({"number": number.to_string()}))).collect();
+    let maps: Vec<Value> =
+        (0..1000).map(|number| map(&format!("map-{number}"), &json!({"number": number.to_string()}))).collect();
     let begin = std::time::Instant::now();
     succeeded(&demo.apply(&maps).await)?;
     let applied = begin.elapsed();
