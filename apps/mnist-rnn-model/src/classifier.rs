@@ -123,7 +123,8 @@ impl Classifier {
 /// A parameter with a fixed identity, so that equal weights are equal files.
 fn parameter<const D: usize>(id: u64, values: Vec<f32>, shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
     let tensor = Tensor::from_data(TensorData::new(values, shape), device);
-    Param::initialized(ParamId::from(id), tensor.require_grad())
+    let tensor = if device.is_autodiff() { tensor.require_grad() } else { tensor };
+    Param::initialized(ParamId::from(id), tensor)
 }
 
 /// Pictures as the network reads them: 28 tensors, each one row of every picture.

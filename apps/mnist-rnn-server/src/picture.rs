@@ -95,7 +95,7 @@ fn gray(picture: &DynamicImage) -> Gray {
     })
 }
 
-/// How much each pixel differs from the border, 0 to 255; the strongest is 255.
+/// How much each pixel differs from the border, 0 to 1, which is the range that scaling keeps; the strongest is 1.
 fn ink(gray: &Gray) -> Result<Gray, PictureError> {
     let (width, height) = gray.dimensions();
     let on_border = |x: u32, y: u32| x == 0 || y == 0 || x == width - 1 || y == height - 1;
@@ -115,7 +115,7 @@ fn ink(gray: &Gray) -> Result<Gray, PictureError> {
     }
     Ok(Gray::from_fn(width, height, |x, y| {
         let part = differs(gray.get_pixel(x, y).0[0]) / strongest;
-        Luma([if part < NOISE { 0.0 } else { part * 255.0 }])
+        Luma([if part < NOISE { 0.0 } else { part }])
     }))
 }
 
@@ -131,7 +131,7 @@ fn extent(ink: &Gray) -> Option<(u32, u32, u32, u32)> {
 fn strengthen(mut digit: Gray) -> Gray {
     let strongest = digit.pixels().map(|pixel| pixel.0[0]).fold(f32::MIN_POSITIVE, f32::max);
     for pixel in digit.pixels_mut() {
-        pixel.0[0] *= 255.0 / strongest;
+        pixel.0[0] /= strongest;
     }
     digit
 }
@@ -157,7 +157,7 @@ fn centre(digit: &Gray) -> Vec<u8> {
     let (left, top) = (offset(mass_x, digit.width()), offset(mass_y, digit.height()));
     let mut pixels = vec![0; PIXELS];
     for (x, y, pixel) in digit.enumerate_pixels() {
-        pixels[(top + y as usize) * SIDE + left + x as usize] = pixel.0[0].round().clamp(0.0, 255.0) as u8;
+        pixels[(top + y as usize) * SIDE + left + x as usize] = (255.0 * pixel.0[0]).round() as u8;
     }
     pixels
 }

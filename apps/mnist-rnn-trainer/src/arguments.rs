@@ -7,7 +7,7 @@ use datasets::{Name, Split};
 
 /// Trains a network that reads pictures of digits row by row.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version, args_conflicts_with_subcommands = true, args_override_self = true)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Option<Command>,
