@@ -241,7 +241,8 @@ pub async fn build(
     let name = package(&workspace, source)?.binary(source)?;
     let sysroot = Program::new("rustc").arguments(["--print", "sysroot"]).folder(&source.folder).read().await?;
     let mut cargo = Program::new("cargo")
-        .arguments(["build", "--message-format=json-render-diagnostics", "--package", &source.package, "--bin", &name])
+        .arguments(["build", "--message-format=json-render-diagnostics", "--bins", "--package", &source.package])
+        .arguments(source.together.iter().flat_map(|package| ["--package", package]))
         .arguments(["--profile", source.profile.as_deref().unwrap_or("release"), "--target", &target(source.libc)])
         .argument("--target-dir")
         .argument(build_folder(&workspace))

@@ -136,6 +136,10 @@ impl Resource for Images {
         4
     }
 
+    fn may_be_given_up(&self) -> bool {
+        true
+    }
+
     async fn observe(&self, held: &[&Held]) -> Vec<Observation> {
         held.iter().map(|held| self.look(held)).collect()
     }

@@ -42,6 +42,10 @@ pub struct CargoSource {
     /// Which of the package's programs; without it the one with the package's name, or its only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub binary: Option<String>,
+    /// Packages of the same workspace that are built by the same command, so that what they share is compiled once: cargo
+    /// compiles a dependency anew for every other set of its features. In the order of their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub together: Vec<String>,
     /// Cargo features to enable.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub features: Vec<String>,

@@ -54,7 +54,8 @@ impl Boot<'_> {
             |stage| self.context.progress(stage),
             |line| self.context.output(line),
         );
-        let watch = self.watch(BOOT_LIMIT);
+        let announce = |milestone: &str| self.context.milestone(milestone);
+        let watch = self.watch(BOOT_LIMIT, &announce);
         tokio::pin!(create, watch);
         let mut watched = None;
         let created = loop {
@@ -81,14 +82,14 @@ impl Boot<'_> {
     }
 
     /// Waits until images may be delivered, then until objects may be applied, and announces both.
-    pub(super) async fn watch(&self, limit: Duration) -> Result<(String, Api), String> {
+    pub(super) async fn watch(&self, limit: Duration, announce: &(dyn Fn(&str) + Sync)) -> Result<(String, Api), String> {
         let containers = until("the nodes", limit, PAUSE, || self.nodes_run()).await.map_err(said)?;
         let runtimes =
             containers.iter().map(|container| until(&container.name, limit, PAUSE, || self.runtime_answers(container)));
         for answered in join_all(runtimes).await {
             answered.map_err(said)?;
         }
-        self.context.milestone(NODES);
+        announce(NODES);
         let entry = until("the credentials", limit, PAUSE, || self.credentials(&containers)).await.map_err(said)?;
         // The file must be complete when it appears, and nobody may use it before the API server answers.
         let path = &self.inputs.kubeconfig;
@@ -102,8 +103,16 @@ impl Boot<'_> {
         .await
         .map_err(said)?;
         kubeconfig::write_private(path, &self.inputs.name, &entry).map_err(|error| causes(&error))?;
-        self.context.milestone(API);
+        announce(API);
         Ok((entry.server().to_owned(), api))
+    }
+
+    /// Whether kubeadm got as far as writing the administrator's credentials, which a cluster that was ever finished has.
+    pub(super) async fn was_initialised(&self, containers: &[Container]) -> bool {
+        match containers.iter().find(|container| nodes::is_control_plane(container)) {
+            Some(control_plane) => self.docker.read_file(&control_plane.id, ADMIN_CONF).await.is_ok(),
+            None => false,
+        }
     }
 
     async fn nodes_run(&self) -> Result<Probe<Vec<Container>>, String> {

@@ -68,19 +68,27 @@ impl KindCluster {
         if let Some(difference) = nodes::difference(containers, inputs) {
             return Err(difference);
         }
+        let boot = self.boot(context, inputs);
+        if !boot.was_initialised(containers).await {
+            return Err("kind did not finish it".to_owned());
+        }
         let stopped: Vec<&Container> = containers.iter().filter(|container| !container.running).collect();
         for container in &stopped {
             context.progress(format!("starting {} again", container.name));
             self.docker.start_container(&container.id).await.map_err(|error| error.to_string())?;
         }
         let limit = if stopped.is_empty() { RUNNING_ANSWER_LIMIT } else { STARTED_ANSWER_LIMIT };
-        let (server, api) = self.boot(context, inputs).watch(limit).await?;
+        // Nobody may build on it before it is known to be whole.
+        let (server, api) = boot.watch(limit, &|_| ()).await?;
         let joined = api.nodes().await?;
         if joined < inputs.nodes {
             return Err(format!("{joined} of {} nodes have joined", inputs.nodes));
         }
         if api.storage_classes().await? == 0 {
-            return Err("it has no storage class: kind did not finish".to_owned());
+            return Err("it has no storage class: kind did not finish it".to_owned());
+        }
+        for milestone in [NODES, API] {
+            context.milestone(milestone);
         }
         Ok(server)
     }

@@ -1,6 +1,6 @@
 //! What runs right now, as it happens: live lines on a terminal, plain lines where the output is piped, JSON where it is asked for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -62,6 +62,7 @@ pub struct Progress {
     live: Option<MultiProgress>,
     titles: HashMap<Address, String>,
     sections: HashMap<Address, String>,
+    lasting: HashSet<Address>,
     sums: Mutex<BTreeMap<String, Sum>>,
     bars: Mutex<HashMap<Address, Line>>,
 }
@@ -95,6 +96,7 @@ impl Progress {
             live: io::stderr().is_terminal().then(MultiProgress::new),
             titles: changing().map(|step| (step.node.address.clone(), step.node.title.clone())).collect(),
             sections: changing().map(|step| (step.node.address.clone(), step.node.section.clone())).collect(),
+            lasting: changing().filter(|step| step.node.lasting).map(|step| step.node.address.clone()).collect(),
             sums: Mutex::new(sums),
             bars: Mutex::new(HashMap::new()),
         }
@@ -195,6 +197,19 @@ impl Progress {
         }
     }
 
+    /// What a program printed. Of builds only the latest line is shown, where lines live; the record of the run has them all,
+    /// and a failure repeats the last ones.
+    fn output(&self, address: &Address, line: &str) {
+        if self.lasting.contains(address) {
+            if self.live.is_some() {
+                self.progress(address, line);
+            }
+            return;
+        }
+        let workload = address.name().rsplit('/').next().unwrap_or_default();
+        self.say(&format!("    {} {line}", style::dim(format!("{workload} |"))));
+    }
+
     fn clear(&self, address: &Address) {
         if let Some(Line { bar: Some(bar), .. }) = self.bars.lock().expect("no sink panics").remove(address) {
             bar.finish_and_clear();
@@ -207,7 +222,7 @@ impl Sink for Progress {
         match &record.event {
             Event::StepBegan { address, title, .. } => self.began(address, title),
             Event::StepProgress { address, message } => self.progress(address, message),
-            Event::StepOutput { address, line } => self.say(&format!("    {} {line}", style::dim(format!("{} |", address.name())))),
+            Event::StepOutput { address, line } => self.output(address, line),
             Event::StepBlocked { address, blockers } => self.blocked(address, blockers),
             Event::StepEnded { address, operation, seconds, unchanged } => self.ended(address, *operation, *seconds, *unchanged),
             Event::StepFailed { address, seconds, causes, hint, .. } => self.failed(address, *seconds, causes, hint.as_deref()),

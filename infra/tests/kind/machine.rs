@@ -1,5 +1,6 @@
 //! A place for one trial: its own state, cache and kubeconfig, and a look at what Docker holds.
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -96,12 +97,18 @@ pub fn docker(arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// The body that an address answers with.
+/// The body that `http://HOST:PORT/PATH` answers with.
 pub fn get(url: &str) -> Result<String, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let client = reqwest::Client::builder().no_proxy().build().map_err(|error| error.to_string())?;
-        let answer = client.get(url).send().await.map_err(|error| error.to_string())?;
-        answer.text().await.map_err(|error| error.to_string())
-    })
+    let (host, path) = url.trim_start_matches("http://").split_once('/').expect("an address with a path");
+    let ask = || -> std::io::Result<String> {
+        let mut stream = std::net::TcpStream::connect(host)?;
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(10)))?;
+        // HTTP/1.0: the body ends with the connection.
+        write!(stream, "GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    let answer = ask().map_err(|error| format!("{url}: {error}"))?;
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).ok_or(answer)
 }

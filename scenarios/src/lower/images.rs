@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use engine::{Address, Graph};
@@ -37,12 +37,35 @@ pub(super) async fn prepare(
         names.insert(name.clone(), image.name.clone());
         specs.push((image.name.clone(), spec(image, name, datasets)?));
     }
+    build_together(&mut specs);
     let looks = specs.into_iter().map(async |(written, spec)| {
         let failed = |source| LowerError::Image { image: written.clone(), source };
         let fingerprint = images::fingerprint(&store, &spec).await.map_err(failed)?;
         Ok(Prepared { written, spec, fingerprint })
     });
     futures::future::try_join_all(looks).await
+}
+
+/// Lets programs of one workspace that are built alike be built by one command.
+fn build_together(specs: &mut [(String, Spec)]) {
+    let alike = |source: &CargoSource| CargoSource { package: String::new(), binary: None, ..source.clone() };
+    let sources: Vec<CargoSource> = specs.iter().filter_map(|(_, spec)| cargo(spec).cloned()).collect();
+    for (_, spec) in specs {
+        if let Source::Cargo(source) = &mut spec.source
+            && source.features.is_empty()
+        {
+            let others = sources.iter().filter(|other| alike(other) == alike(source) && other.package != source.package);
+            let packages: BTreeSet<String> = others.map(|other| other.package.clone()).collect();
+            source.together = packages.into_iter().collect();
+        }
+    }
+}
+
+fn cargo(spec: &Spec) -> Option<&CargoSource> {
+    match &spec.source {
+        Source::Cargo(source) => Some(source),
+        Source::Dockerfile(_) => None,
+    }
 }
 
 /// Adds the images and their way into the cluster; returns, by the name that manifests use, what makes each available.
