@@ -125,7 +125,10 @@ impl Browser {
     pub fn emulate(&self, theme: &str, width: u32, height: u32) -> Result<(), Failed> {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 });
         self.developer_tool("Emulation.setDeviceMetricsOverride", &size)?;
-        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": theme }] });
+        let feature = |name: &str, value: &str| json!({ "name": name, "value": value });
+        // Without motion, so that a picture never shows a bar on its way.
+        let theme = feature("prefers-color-scheme", theme);
+        let features = json!({ "features": [theme, feature("prefers-reduced-motion", "reduce")] });
         self.developer_tool("Emulation.setEmulatedMedia", &features)
     }
 
