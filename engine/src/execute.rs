@@ -9,8 +9,8 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use crate::graph::resolve;
 use crate::schedule::{Part, Schedule, Task, Wait};
 use crate::{
-    Action, Address, Change, Class, Context, Event, Failure, Gone, Held, Journal, JournalError, Node, Operation, Plan, Registry, Remains,
-    Resource, Sinks, State, Step,
+    Action, Address, Change, Class, Context, Event, Failure, Gone, Held, Journal, JournalError, Node, Operation, Plan,
+    Registry, Remains, Resource, Sinks, State, Step,
 };
 
 /// What to do when a step fails.
@@ -315,12 +315,20 @@ impl Run<'_> {
         let seconds = job.began.elapsed().as_secs_f64();
         match result {
             Ok((outputs, gone)) => {
-                self.pending.push((address.clone(), Change::Ended { operation: job.operation, outputs: outputs.clone() }));
-                events.push(Event::StepEnded { address: address.clone(), operation: job.operation, seconds, unchanged: false });
+                self.pending
+                    .push((address.clone(), Change::Ended { operation: job.operation, outputs: outputs.clone() }));
+                events.push(Event::StepEnded {
+                    address: address.clone(),
+                    operation: job.operation,
+                    seconds,
+                    unchanged: false,
+                });
                 self.outcome.gone.extend(gone);
                 self.outcome.changed += 1;
                 match job.then {
-                    Some(node) if !self.draining => next.push(Intent { task: job.task, operation: Operation::Create, node, then: None }),
+                    Some(node) if !self.draining => {
+                        next.push(Intent { task: job.task, operation: Operation::Create, node, then: None })
+                    }
                     Some(_) => self.outcome.not_tried.push(address),
                     None => {
                         if job.task.1 == Part::Make {
@@ -334,7 +342,14 @@ impl Run<'_> {
         }
     }
 
-    fn fail(&mut self, address: &Address, operation: Operation, seconds: f64, failure: Failure, events: &mut Vec<Event>) {
+    fn fail(
+        &mut self,
+        address: &Address,
+        operation: Operation,
+        seconds: f64,
+        failure: Failure,
+        events: &mut Vec<Event>,
+    ) {
         let causes = failure.causes();
         let error = causes.join(": ");
         self.pending.push((address.clone(), Change::Failed { operation, remains: failure.remains, error }));
@@ -379,7 +394,13 @@ impl Run<'_> {
 }
 
 /// Calls the behaviour. A node that leaves nothing in the world is deleted by forgetting it.
-async fn call(resource: Option<Arc<dyn Resource>>, context: Context, operation: Operation, node: Node, old: Option<Held>) -> Finished {
+async fn call(
+    resource: Option<Arc<dyn Resource>>,
+    context: Context,
+    operation: Operation,
+    node: Node,
+    old: Option<Held>,
+) -> Finished {
     if operation == Operation::Delete && !node.lasting {
         return Ok((Value::Null, Vec::new()));
     }

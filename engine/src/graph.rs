@@ -135,7 +135,8 @@ impl Graph {
             }
             missing.insert(&node.address, needs.len());
         }
-        let mut ready: BTreeSet<&Address> = missing.iter().filter(|(_, count)| **count == 0).map(|(address, _)| *address).collect();
+        let mut ready: BTreeSet<&Address> =
+            missing.iter().filter(|(_, count)| **count == 0).map(|(address, _)| *address).collect();
         let mut ordered = Vec::with_capacity(self.nodes.len());
         while let Some(address) = ready.pop_first() {
             missing.remove(address);

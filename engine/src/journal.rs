@@ -121,7 +121,13 @@ impl Journal {
         self.broken = true;
         let mut lines = Vec::new();
         for (address, change) in changes {
-            let entry = Entry { version: VERSION, number: self.inventory.last_number() + 1, at: Timestamp::now(), address, change };
+            let entry = Entry {
+                version: VERSION,
+                number: self.inventory.last_number() + 1,
+                at: Timestamp::now(),
+                address,
+                change,
+            };
             self.inventory.apply(&entry).map_err(|source| illegal(&self.path, source))?;
             write_line(&mut lines, &entry);
         }
@@ -171,7 +177,8 @@ fn read_line(path: &Path, line: usize, bytes: &[u8]) -> Result<Entry, JournalErr
         return Err(damaged("the checksum does not match".to_owned()));
     }
     let json = format!("{body}}}");
-    let version = serde_json::from_str::<serde_json::Value>(&json).map_err(|error| damaged(error.to_string()))?["v"].as_u64();
+    let version =
+        serde_json::from_str::<serde_json::Value>(&json).map_err(|error| damaged(error.to_string()))?["v"].as_u64();
     match version {
         Some(found) if found > u64::from(VERSION) => Err(JournalError::Newer { path: path.to_owned(), found }),
         _ => serde_json::from_str(&json).map_err(|error| damaged(error.to_string())),
@@ -188,7 +195,8 @@ mod tests {
     fn a_full_disk_is_an_error_and_the_journal_refuses_to_go_on() {
         // /dev/full answers every write with ENOSPC, as a full disk does.
         let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let mut journal = Journal { path: "journal.jsonl".into(), file, inventory: Inventory::default(), broken: false };
+        let mut journal =
+            Journal { path: "journal.jsonl".into(), file, inventory: Inventory::default(), broken: false };
         let address = Address::new("thing", "a");
         let node = Box::new(Node::new(address.clone(), "thing a", "things"));
         let began = Change::Began { operation: crate::Operation::Create, node: Some(node) };

@@ -182,8 +182,11 @@ fn deletions(
     decided: &BTreeMap<Address, Action>,
     registry: &Registry,
 ) -> Result<Vec<Step>, PlanError> {
-    let unwanted: BTreeMap<&Address, &Held> =
-        inventory.iter().filter(|held| graph.get(&held.node.address).is_none()).map(|held| (&held.node.address, held)).collect();
+    let unwanted: BTreeMap<&Address, &Held> = inventory
+        .iter()
+        .filter(|held| graph.get(&held.node.address).is_none())
+        .map(|held| (&held.node.address, held))
+        .collect();
     let mut steps = Vec::new();
     for held in dependents_first(&unwanted) {
         let address = &held.node.address;
@@ -205,7 +208,12 @@ fn deletions(
 /// Held resources so that each comes before what it needs. What is held came out of ordered graphs; should several of them
 /// nevertheless form a circle, the circle's members follow in the order of their addresses.
 fn dependents_first<'a>(held: &BTreeMap<&'a Address, &'a Held>) -> Vec<&'a Held> {
-    fn visit<'a>(address: &'a Address, held: &BTreeMap<&'a Address, &'a Held>, seen: &mut BTreeSet<&'a Address>, order: &mut Vec<&'a Held>) {
+    fn visit<'a>(
+        address: &'a Address,
+        held: &BTreeMap<&'a Address, &'a Held>,
+        seen: &mut BTreeSet<&'a Address>,
+        order: &mut Vec<&'a Held>,
+    ) {
         let mut stack = vec![(address, false)];
         while let Some((address, done)) = stack.pop() {
             let Some(found) = held.get(address) else { continue };

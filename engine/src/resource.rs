@@ -178,8 +178,18 @@ pub struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(deployment: &str, address: &Address, sinks: &Sinks, milestones: &mpsc::UnboundedSender<(Address, String)>) -> Self {
-        Self { deployment: deployment.to_owned(), address: address.clone(), sinks: sinks.clone(), milestones: milestones.clone() }
+    pub(crate) fn new(
+        deployment: &str,
+        address: &Address,
+        sinks: &Sinks,
+        milestones: &mpsc::UnboundedSender<(Address, String)>,
+    ) -> Self {
+        Self {
+            deployment: deployment.to_owned(),
+            address: address.clone(),
+            sinks: sinks.clone(),
+            milestones: milestones.clone(),
+        }
     }
 
     /// A context whose events go to `sinks` and whose milestones go nowhere: for calls outside a run, and for tests.

@@ -32,16 +32,19 @@ impl Schedule {
     /// The tasks of a plan with all their waits.
     pub(crate) fn new(plan: &Plan) -> Self {
         let tasks: BTreeSet<Task> = plan.steps.iter().flat_map(tasks_of).collect();
-        let mut waits: BTreeMap<Task, BTreeSet<Wait>> = tasks.iter().map(|task| (task.clone(), BTreeSet::new())).collect();
+        let mut waits: BTreeMap<Task, BTreeSet<Wait>> =
+            tasks.iter().map(|task| (task.clone(), BTreeSet::new())).collect();
         for step in &plan.steps {
             let address = &step.node.address;
             if let Some(found) = waits.get_mut(&(address.clone(), Part::Make)) {
-                found.extend(step.node.needs.iter().filter(|need| tasks.contains(&(need.address.clone(), Part::Make))).map(|need| {
-                    match &need.milestone {
-                        Some(milestone) => Wait::Milestone(need.address.clone(), milestone.clone()),
-                        None => Wait::Done((need.address.clone(), Part::Make)),
-                    }
-                }));
+                found.extend(
+                    step.node.needs.iter().filter(|need| tasks.contains(&(need.address.clone(), Part::Make))).map(
+                        |need| match &need.milestone {
+                            Some(milestone) => Wait::Milestone(need.address.clone(), milestone.clone()),
+                            None => Wait::Done((need.address.clone(), Part::Make)),
+                        },
+                    ),
+                );
                 let delete = (address.clone(), Part::Delete);
                 found.extend(tasks.contains(&delete).then_some(Wait::Done(delete)));
             }
@@ -53,7 +56,8 @@ impl Schedule {
                 waiters.entry(condition.clone()).or_default().insert(task.clone());
             }
         }
-        let ready = waits.iter().filter(|(_, conditions)| conditions.is_empty()).map(|(task, _)| task.clone()).collect();
+        let ready =
+            waits.iter().filter(|(_, conditions)| conditions.is_empty()).map(|(task, _)| task.clone()).collect();
         Self { waits, waiters, ready }
     }
 

@@ -132,7 +132,12 @@ impl Deployment {
     ///
     /// Where the process that took it is gone but a child of it still works (`kind`, after its parent was killed), waits up to
     /// `patience` for the child to finish, and calls `waiting` once.
-    pub fn lock(&self, command: &str, patience: Duration, waiting: impl FnOnce(&str)) -> Result<DeploymentLock, StateError> {
+    pub fn lock(
+        &self,
+        command: &str,
+        patience: Duration,
+        waiting: impl FnOnce(&str),
+    ) -> Result<DeploymentLock, StateError> {
         let path = self.folder.join("lock");
         let failed = |action: &'static str| {
             let path = path.clone();
@@ -156,7 +161,8 @@ impl Deployment {
             }
             let owner = read_owner(&mut file);
             let locked = || StateError::Locked { name: self.name.clone(), owner: describe(owner.as_ref()) };
-            let Some(waiting) = waiting.take().filter(|_| owner.as_ref().is_some_and(|owner| !is_alive(owner.process))) else {
+            let Some(waiting) = waiting.take().filter(|_| owner.as_ref().is_some_and(|owner| !is_alive(owner.process)))
+            else {
                 return Err(locked());
             };
             waiting(&describe(owner.as_ref()));
@@ -166,7 +172,10 @@ impl Deployment {
         }
         let owner = Owner { process: std::process::id(), command: command.to_owned(), since: Timestamp::now() };
         let text = serde_json::to_string(&owner).expect("an owner has only string keys");
-        file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(text.as_bytes())).map_err(failed("write"))?;
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(text.as_bytes()))
+            .map_err(failed("write"))?;
         Ok(DeploymentLock { file })
     }
 }

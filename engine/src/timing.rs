@@ -44,7 +44,9 @@ pub fn timing(plan: &Plan, records: &[Record]) -> Timing {
     let mut spans: BTreeMap<&Address, Span> = BTreeMap::new();
     for record in records {
         match &record.event {
-            Event::StepBegan { address, .. } => spans.entry(address).or_insert_with(|| Span { began: seconds(record), ..Span::default() }).ended = None,
+            Event::StepBegan { address, .. } => {
+                spans.entry(address).or_insert_with(|| Span { began: seconds(record), ..Span::default() }).ended = None
+            }
             Event::StepMilestone { address, milestone } => {
                 spans.entry(address).or_default().milestones.insert(milestone.clone(), seconds(record));
             }
@@ -53,19 +55,27 @@ pub fn timing(plan: &Plan, records: &[Record]) -> Timing {
         }
     }
     let total_seconds = records.last().map_or(0.0, seconds);
-    let last = spans.iter().filter_map(|(address, span)| Some((*address, span.ended?))).max_by(|left, right| left.1.total_cmp(&right.1));
+    let last = spans
+        .iter()
+        .filter_map(|(address, span)| Some((*address, span.ended?)))
+        .max_by(|left, right| left.1.total_cmp(&right.1));
     let mut chain = Vec::new();
     let mut next = last;
     while let Some((address, until)) = next {
         let Some(step) = plan.step(address) else { break };
-        chain.push(Link { address: address.clone(), title: step.node.title.clone(), seconds: (until - spans[address].began).max(0.0) });
+        chain.push(Link {
+            address: address.clone(),
+            title: step.node.title.clone(),
+            seconds: (until - spans[address].began).max(0.0),
+        });
         next = step
             .node
             .needs
             .iter()
             .filter_map(|need| {
                 let span = spans.get(&need.address)?;
-                let satisfied = need.milestone.as_ref().and_then(|name| span.milestones.get(name)).copied().or(span.ended)?;
+                let satisfied =
+                    need.milestone.as_ref().and_then(|name| span.milestones.get(name)).copied().or(span.ended)?;
                 Some((&need.address, satisfied))
             })
             .max_by(|left, right| left.1.total_cmp(&right.1));

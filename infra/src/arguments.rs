@@ -155,7 +155,7 @@ pub struct Open {
     /// Which deployment.
     #[command(flatten)]
     pub which: Which,
-    /// `service/NAME`, `pod/NAME`, or a name [default: the only Service of type LoadBalancer]
+    /// `service/NAME`, `pod/NAME`, or a name [default: the only load balancer]
     #[arg(long, short, value_name = "TARGET")]
     pub target: Option<String>,
     /// The local port [default: one that is free]

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::sync::Arc;
 
 use engine::{Deployment, Inventory, Plan, Registry, State, plan};
-use serde_json::Value;
 use scenarios::{Lowered, Scenario, ServiceAddress};
+use serde_json::Value;
 
 use crate::arguments::{self, Which};
 use crate::report::{Problem, of_report, print_report};
@@ -56,7 +56,12 @@ impl Prepared {
 }
 
 /// Makes the plan. Changes nothing but caches.
-pub async fn prepare(request: Request, inventory: &Inventory, settings: &Settings, lock: Option<Arc<File>>) -> Result<Prepared, Problem> {
+pub async fn prepare(
+    request: Request,
+    inventory: &Inventory,
+    settings: &Settings,
+    lock: Option<Arc<File>>,
+) -> Result<Prepared, Problem> {
     let Request { scenario, deployment, target } = request;
     if !settings.json {
         print_report(&scenarios::Report { problems: Vec::new(), warnings: scenario.warnings.clone() });
@@ -66,7 +71,12 @@ pub async fn prepare(request: Request, inventory: &Inventory, settings: &Setting
     let registry = registry(settings, &vault, lock);
     let observed = registry.observe(inventory).await;
     let plan = plan(&graph, inventory, &observed, &registry)?;
-    let warnings = scenario.warnings.iter().map(|warning| format!("{}: {}", warning.place(), warning.message)).chain(warnings).collect();
+    let warnings = scenario
+        .warnings
+        .iter()
+        .map(|warning| format!("{}: {}", warning.place(), warning.message))
+        .chain(warnings)
+        .collect();
     Ok(Prepared { name: deployment.name().to_owned(), plan, registry, addresses, warnings })
 }
 
@@ -84,7 +94,11 @@ fn target_of(
         node_image: target.node_image.clone(),
         kubeconfig: settings.kubeconfig.clone(),
         // Only what is certainly there binds the plan: a cluster that was never finished may get other ports.
-        held: inventory.iter().filter(|held| held.state == State::Present).map(|held| (held.node.address.clone(), held.node.inputs.clone())).collect::<BTreeMap<_, _>>(),
+        held: inventory
+            .iter()
+            .filter(|held| held.state == State::Present)
+            .map(|held| (held.node.address.clone(), held.node.inputs.clone()))
+            .collect::<BTreeMap<_, _>>(),
     }
 }
 
@@ -92,7 +106,8 @@ fn target_of(
 pub fn local_addresses(inventory: &Inventory) -> BTreeMap<String, String> {
     let clusters = inventory.iter().filter(|held| held.node.address.kind() == "kind-cluster");
     let mapped: Vec<&Value> = clusters.filter_map(|held| held.node.inputs["ports"].as_array()).flatten().collect();
-    let services = inventory.iter().map(|held| &held.node.inputs["manifest"]).filter(|manifest| manifest["kind"] == "Service");
+    let services =
+        inventory.iter().map(|held| &held.node.inputs["manifest"]).filter(|manifest| manifest["kind"] == "Service");
     let ports = services.flat_map(|service| {
         let name = service["metadata"]["name"].as_str().unwrap_or_default();
         service["spec"]["ports"].as_array().into_iter().flatten().map(move |port| (name, port))

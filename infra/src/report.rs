@@ -109,7 +109,12 @@ pub fn print_report(report: &Report) {
 /// The problem of a scenario that cannot be used.
 pub fn of_report(report: Report) -> Problem {
     let count = view::count(report.problems.len(), "problem");
-    Problem { causes: vec![format!("use the scenario: {count}")], hint: None, exit: Exit::Scenario, report: Some(report) }
+    Problem {
+        causes: vec![format!("use the scenario: {count}")],
+        hint: None,
+        exit: Exit::Scenario,
+        report: Some(report),
+    }
 }
 
 impl<E: Error> From<E> for Problem {
@@ -135,7 +140,11 @@ pub fn of_docker(error: providers::docker::Error) -> Problem {
 pub fn of_state(error: StateError) -> Problem {
     let locked = matches!(error, StateError::Locked { .. });
     let problem = Problem::from(error);
-    if locked { problem.exit(Exit::Locked).hint("wait until it is done, or stop that process and run the same command again") } else { problem }
+    if locked {
+        problem.exit(Exit::Locked).hint("wait until it is done, or stop that process and run the same command again")
+    } else {
+        problem
+    }
 }
 
 /// The exit code of a run: that of its first failure.

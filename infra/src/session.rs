@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use engine::{
-    Deployment, DeploymentLock, Event, Journal, Outcome, Plan, Policy, Record, Registry, Sink, Sinks, Stop, StopHandle, execute,
+    Deployment, DeploymentLock, Event, Journal, Outcome, Plan, Policy, Record, Registry, Sink, Sinks, Stop, StopHandle,
+    execute,
 };
 
 use providers::kubernetes::Clients;
@@ -18,7 +19,7 @@ use crate::view::progress::{JsonLines, Progress, Recorder};
 use crate::view::style;
 
 /// How long a child of a killed run may go on before its deployment counts as held: `kind create cluster` on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// A deployment that this process works on.
 pub struct Session {
@@ -63,8 +64,9 @@ impl Session {
         policy: Policy,
         as_json: bool,
     ) -> Result<Run, Problem> {
-        let (recorder, records) = Recorder::new(&self.deployment.runs())
-            .map_err(|error: io::Error| Problem::from(error).hint(format!("is the disk of {} full?", self.deployment.folder().display())))?;
+        let (recorder, records) = Recorder::new(&self.deployment.runs()).map_err(|error: io::Error| {
+            Problem::from(error).hint(format!("is the disk of {} full?", self.deployment.folder().display()))
+        })?;
         let view: Box<dyn Sink> = if as_json { Box::new(JsonLines) } else { Box::new(Progress::new(plan)) };
         let sinks = Sinks::new(vec![Box::new(recorder), view]);
         let name = self.deployment.name().to_owned();
@@ -95,7 +97,8 @@ fn take(records: &Mutex<Vec<Record>>) -> Vec<Record> {
 pub fn registry(settings: &Settings, vault: &Vault, lock: Option<Arc<File>>) -> Registry {
     let mut registry = Registry::default();
     cluster::kind::register(&mut registry, &settings.docker, lock.clone());
-    let images = images::Options { cache: settings.cache.join("images"), lock, docker_config: settings.docker_config.clone() };
+    let images =
+        images::Options { cache: settings.cache.join("images"), lock, docker_config: settings.docker_config.clone() };
     images::register(&mut registry, &settings.docker, &images);
     workloads::register(&mut registry, &Clients::default(), vault);
     registry
@@ -105,7 +108,10 @@ pub fn registry(settings: &Settings, vault: &Vault, lock: Option<Arc<File>>) -> 
 async fn press_on_signals(stop: StopHandle) {
     while next_signal().await.is_ok() {
         match stop.press() {
-            Stop::Abandon => anstream::eprintln!("{} abandoning what runs; the same command goes on from here later", style::bad("stopping:")),
+            Stop::Abandon => anstream::eprintln!(
+                "{} abandoning what runs; the same command goes on from here later",
+                style::bad("stopping:")
+            ),
             _ => anstream::eprintln!(
                 "{} starting nothing new, letting what changes the world finish; once more to abandon it",
                 style::change("stopping:")

@@ -33,13 +33,16 @@ impl Settings {
         let folder = |chosen: &Option<PathBuf>, variable: &str, below_home: &str| {
             let base = env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
             let default = || Some(base.or_else(|| Some(home.as_ref()?.join(below_home)))?.join("infra"));
-            chosen.clone().or_else(default).ok_or_else(|| no_home(variable)).and_then(absolute)
+            chosen.clone().or_else(default).ok_or_else(|| no_home(variable)).and_then(|path| absolute(&path))
         };
-        let docker_config = env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(home.as_ref()?.join(".docker")));
+        let docker_config =
+            env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(home.as_ref()?.join(".docker")));
         Ok(Self {
             state: StateFolder::new(folder(&global.state, "XDG_STATE_HOME", ".local/state")?),
             cache: folder(&global.cache, "XDG_CACHE_HOME", ".cache")?,
-            kubeconfig: kubeconfig::user_file(|name| env::var_os(name)).ok_or_else(|| no_home("KUBECONFIG")).and_then(absolute)?,
+            kubeconfig: kubeconfig::user_file(|name| env::var_os(name))
+                .ok_or_else(|| no_home("KUBECONFIG"))
+                .and_then(|path| absolute(&path))?,
             docker_config,
             docker: Docker::new(DockerSettings::from_environment(|name| env::var_os(name))),
             json: global.json,
@@ -51,8 +54,8 @@ fn no_home(variable: &str) -> Problem {
     Problem::usage("find a folder to keep things in: HOME is not set").hint(format!("set HOME or {variable}"))
 }
 
-fn absolute(path: PathBuf) -> Result<PathBuf, Problem> {
-    std::path::absolute(&path).map_err(|error| Problem::usage(format!("use the path {}: {error}", path.display())))
+fn absolute(path: &Path) -> Result<PathBuf, Problem> {
+    std::path::absolute(path).map_err(|error| Problem::usage(format!("use the path {}: {error}", path.display())))
 }
 
 /// A path as a person reads it: relative to the current folder where it lies below it.

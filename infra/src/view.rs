@@ -16,7 +16,6 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-
 /// `1 node`, `2 nodes`.
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }

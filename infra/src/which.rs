@@ -16,9 +16,13 @@ pub fn scenario_file(which: &Which) -> Result<PathBuf, Problem> {
     let path = which.scenario.clone().unwrap_or_else(|| ".".into());
     match file_at(&path) {
         Some(file) => Ok(file),
-        None if which.scenario.is_none() => Err(Problem::usage("find a scenario: the current folder has no scenario.yaml")
-            .hint("name a scenario, for example `infra apply scenarios/mnist-rnn`")),
-        None if path.is_dir() => Err(Problem::usage(format!("find a scenario: {} has no scenario.yaml", path.display()))),
+        None if which.scenario.is_none() => {
+            Err(Problem::usage("find a scenario: the current folder has no scenario.yaml")
+                .hint("name a scenario, for example `infra apply scenarios/mnist-rnn`"))
+        }
+        None if path.is_dir() => {
+            Err(Problem::usage(format!("find a scenario: {} has no scenario.yaml", path.display())))
+        }
         None => Err(Problem::usage(format!("find a scenario: {} does not exist", path.display()))),
     }
 }
@@ -31,10 +35,10 @@ pub fn choose(which: &Which, settings: &Settings) -> Result<Deployment, Problem>
         return Ok(settings.state.deployment(name));
     }
     match (&which.scenario, file) {
-        (_, Some(file)) => of_scenario(file, settings),
+        (_, Some(file)) => of_scenario(&file, settings),
         (Some(path), None) => of_missing_path(path, settings),
         (None, None) => match file_at(Path::new(".")) {
-            Some(file) => of_scenario(file, settings),
+            Some(file) => of_scenario(&file, settings),
             None => the_only_one(settings),
         },
     }
@@ -45,13 +49,18 @@ pub fn applied(deployment: &Deployment, inventory: &Inventory) -> Result<(), Pro
     if inventory.iter().any(|held| held.node.address.kind().ends_with("-cluster")) && deployment.kubeconfig().exists() {
         return Ok(());
     }
-    Err(Problem::usage(format!("look into {}: it has no cluster yet", deployment.name())).hint("run `infra apply` first"))
+    Err(Problem::usage(format!("look into {}: it has no cluster yet", deployment.name()))
+        .hint("run `infra apply` first"))
 }
 
 /// Refuses a name that could not be a label, a folder or part of a host name.
 pub fn check_name(name: &str) -> Result<(), Problem> {
     let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    let right = !name.is_empty() && name.len() <= 40 && name.bytes().all(fits) && !name.starts_with('-') && !name.ends_with('-');
+    let right = !name.is_empty()
+        && name.len() <= 40
+        && name.bytes().all(fits)
+        && !name.starts_with('-')
+        && !name.ends_with('-');
     if right {
         return Ok(());
     }
@@ -64,12 +73,12 @@ fn file_at(path: &Path) -> Option<PathBuf> {
     if inside.is_file() { Some(inside) } else { path.is_file().then(|| path.to_owned()) }
 }
 
-fn of_scenario(file: PathBuf, settings: &Settings) -> Result<Deployment, Problem> {
+fn of_scenario(file: &Path, settings: &Settings) -> Result<Deployment, Problem> {
     // A scenario that has become wrong must not keep anybody from looking at, or removing, what it made.
-    if let Some(deployment) = recorded_with(&file, settings)? {
+    if let Some(deployment) = recorded_with(file, settings)? {
         return Ok(deployment);
     }
-    let scenario = scenarios::load(&file).map_err(of_report)?;
+    let scenario = scenarios::load(file).map_err(of_report)?;
     Ok(settings.state.deployment(&scenario.name))
 }
 
@@ -85,8 +94,11 @@ fn of_missing_path(path: &Path, settings: &Settings) -> Result<Deployment, Probl
     }
     match found {
         Some(deployment) => Ok(deployment),
-        None => Err(Problem::usage(format!("find {}: it is neither a scenario nor a deployment of this machine", path.display()))
-            .hint("`infra list` shows the deployments")),
+        None => Err(Problem::usage(format!(
+            "find {}: it is neither a scenario nor a deployment of this machine",
+            path.display()
+        ))
+        .hint("`infra list` shows the deployments")),
     }
 }
 
@@ -94,7 +106,9 @@ fn the_only_one(settings: &Settings) -> Result<Deployment, Problem> {
     let mut all = settings.state.deployments().map_err(of_state)?;
     match all.len() {
         1 => Ok(all.remove(0)),
-        0 => Err(Problem::usage("find a deployment: the current folder has no scenario.yaml, and nothing was applied from this machine")),
+        0 => Err(Problem::usage(
+            "find a deployment: the current folder has no scenario.yaml, and nothing was applied from this machine",
+        )),
         _ => {
             let names: Vec<&str> = all.iter().map(Deployment::name).collect();
             Err(Problem::usage(format!("choose between the deployments {}", names.join(", "))).hint("name one of them"))
@@ -117,7 +131,8 @@ fn recorded_with(file: &Path, settings: &Settings) -> Result<Option<Deployment>,
 
 /// The scenario file of the last apply, from the deployment's records.
 pub fn recorded_scenario(deployment: &Deployment) -> Option<PathBuf> {
-    let mut runs: Vec<PathBuf> = std::fs::read_dir(deployment.runs()).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let mut runs: Vec<PathBuf> =
+        std::fs::read_dir(deployment.runs()).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
     runs.sort();
     runs.iter().rev().find_map(|run| {
         let text = std::fs::read_to_string(run).ok()?;

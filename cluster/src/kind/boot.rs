@@ -82,7 +82,11 @@ impl Boot<'_> {
     }
 
     /// Waits until images may be delivered, then until objects may be applied, and announces both.
-    pub(super) async fn watch(&self, limit: Duration, announce: &(dyn Fn(&str) + Sync)) -> Result<(String, Api), String> {
+    pub(super) async fn watch(
+        &self,
+        limit: Duration,
+        announce: &(dyn Fn(&str) + Sync),
+    ) -> Result<(String, Api), String> {
         let containers = until("the nodes", limit, PAUSE, || self.nodes_run()).await.map_err(said)?;
         let runtimes =
             containers.iter().map(|container| until(&container.name, limit, PAUSE, || self.runtime_answers(container)));

@@ -1,9 +1,9 @@
 //! The journal as a file: what survives, what is refused.
 
+use crate::world::{at, thing};
 use engine::{Change, Inventory, Journal, JournalError, Operation, Remains, State};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use crate::world::{at, thing};
 
 fn began(name: &str) -> (engine::Address, Change) {
     (at(name), Change::Began { operation: Operation::Create, node: Some(Box::new(thing(name, "1", &[]))) })
@@ -19,7 +19,12 @@ fn written() -> (tempfile::TempDir, std::path::PathBuf, Inventory) {
     let mut journal = Journal::open(&path).unwrap();
     journal.append(vec![began("a"), began("b")]).unwrap();
     journal.append(vec![ended("a", Operation::Create)]).unwrap();
-    journal.append(vec![(at("b"), Change::Failed { operation: Operation::Create, remains: Remains::Nothing, error: "no".to_owned() })]).unwrap();
+    journal
+        .append(vec![(
+            at("b"),
+            Change::Failed { operation: Operation::Create, remains: Remains::Nothing, error: "no".to_owned() },
+        )])
+        .unwrap();
     let inventory = journal.inventory().clone();
     (folder, path, inventory)
 }

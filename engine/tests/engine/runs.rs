@@ -1,8 +1,10 @@
 //! Whole runs against a world in memory.
 
+use std::collections::BTreeMap;
+
+use crate::world::{Fault, Shared, apply, at, destroy, graph, registry, run, thing};
 use engine::{Action, Graph, Inventory, Journal, Need, Policy, Registry, State, Stop, StopHandle, output, plan};
 use serde_json::json;
-use crate::world::{Fault, Shared, apply, at, destroy, graph, registry, run, thing};
 
 fn journal() -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -131,7 +133,13 @@ async fn a_milestone_lets_dependents_start_while_the_rest_is_still_made() {
 }
 
 /// Runs an apply, waits until there were so many calls, then stops it twice.
-async fn run_until_calls(world: &Shared, journal: &std::path::Path, wanted: Graph, count: usize, stop: &StopHandle) -> engine::Outcome {
+async fn run_until_calls(
+    world: &Shared,
+    journal: &std::path::Path,
+    wanted: Graph,
+    count: usize,
+    stop: &StopHandle,
+) -> engine::Outcome {
     let watcher = async {
         while world.0.lock().unwrap().calls.len() < count {
             tokio::task::yield_now().await;
@@ -242,13 +250,17 @@ fn the_plan_is_the_same_for_the_same_inputs_and_ignores_the_order_of_declaration
     let nodes = [thing("a", "1", &["b"]), thing("b", "1", &[]), thing("c", "1", &["b"])];
     let forward = graph(nodes.to_vec());
     let backward = graph(nodes.iter().rev().cloned().collect());
-    let decided = |graph: &Graph| serde_json::to_string(&plan(graph, &Inventory::default(), &Default::default(), &behaviour).unwrap()).unwrap();
+    let decided = |graph: &Graph| {
+        serde_json::to_string(&plan(graph, &Inventory::default(), &BTreeMap::default(), &behaviour).unwrap()).unwrap()
+    };
     assert_eq!(decided(&forward), decided(&backward));
 }
 
 #[test]
 fn a_kind_that_nobody_handles_is_refused_before_anything_is_done() {
-    let error = plan(&graph(vec![thing("a", "1", &[])]), &Inventory::default(), &Default::default(), &Registry::default()).unwrap_err();
+    let error =
+        plan(&graph(vec![thing("a", "1", &[])]), &Inventory::default(), &BTreeMap::default(), &Registry::default())
+            .unwrap_err();
     assert_eq!(error.to_string(), "handle thing/a: this program knows no such kind of resource");
 }
 
@@ -265,7 +277,12 @@ async fn the_plan_shows_which_field_changes_and_hides_nothing_behind_an_unknown_
     let ((_folder, journal), world) = (journal(), Shared::default());
     apply(&world, &journal, &graph(vec![thing("a", "1", &[])])).await;
     let behaviour = registry(&world, &journal);
-    let decided = plan(&graph(vec![thing("a", "2", &[])]), &Journal::read(&journal).unwrap(), &Default::default(), &behaviour).unwrap();
+    let decided =
+        plan(&graph(vec![thing("a", "2", &[])]), &Journal::read(&journal).unwrap(), &BTreeMap::default(), &behaviour)
+            .unwrap();
     let Action::Update { changes, .. } = &decided.steps[0].action else { panic!("{:?}", decided.steps[0].action) };
-    assert_eq!((changes[0].path.as_str(), &changes[0].old, &changes[0].new), ("value", &Some(json!("1")), &Some(json!("2"))));
+    assert_eq!(
+        (changes[0].path.as_str(), &changes[0].old, &changes[0].new),
+        ("value", &Some(json!("1")), &Some(json!("2")))
+    );
 }

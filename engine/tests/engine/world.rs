@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use engine::{
-    Address, Context, Failure, Gone, Graph, Held, Journal, Node, Observation, Outcome, Policy, Registry, Remains, Resource, Sinks, StopHandle,
-    execute, plan,
+    Address, Context, Failure, Gone, Graph, Held, Journal, Node, Observation, Outcome, Policy, Registry, Remains,
+    Resource, Sinks, StopHandle, execute, plan,
 };
 use serde_json::{Value, json};
 
@@ -53,7 +53,8 @@ impl Thing {
         let call = format!("{operation} {}", context.address());
         let fault = {
             let mut world = self.world.0.lock().unwrap();
-            let intent = format!("\"address\":\"{}\",\"change\":\"began\",\"operation\":\"{operation}\"", context.address());
+            let intent =
+                format!("\"address\":\"{}\",\"change\":\"began\",\"operation\":\"{operation}\"", context.address());
             if !std::fs::read_to_string(&self.journal).unwrap().contains(&intent) {
                 world.unannounced.push(call.clone());
             }

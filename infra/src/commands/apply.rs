@@ -51,7 +51,9 @@ async fn apply(
     }
     missing_parts(&prepared, command.target.kind.as_deref(), settings).await?;
     let scenario = std::path::absolute(scenario)?.to_str().map(ToOwned::to_owned);
-    let run = session.run("apply", scenario, &prepared.plan, &prepared.registry, Policy::StopAtFailure, settings.json).await?;
+    let run = session
+        .run("apply", scenario, &prepared.plan, &prepared.registry, Policy::StopAtFailure, settings.json)
+        .await?;
     conclude(&prepared, &run, settings);
     Ok(report::of_outcome(&run.outcome))
 }
@@ -59,7 +61,8 @@ async fn apply(
 /// Refuses to begin on a machine that lacks what the plan needs, before anything is journalled or made.
 async fn missing_parts(prepared: &Prepared, kind: Option<&Path>, settings: &Settings) -> Result<(), Problem> {
     settings.docker.host().await.map_err(report::of_docker)?;
-    let makes_cluster = |step: &Step| step.node.address.kind() == "kind-cluster" && !matches!(step.action, Action::Keep);
+    let makes_cluster =
+        |step: &Step| step.node.address.kind() == "kind-cluster" && !matches!(step.action, Action::Keep);
     if prepared.plan.steps.iter().any(makes_cluster) {
         let answer = Kind::new(kind).version().await;
         answer.map_err(|error| Problem { hint: kind::hint(&error), ..Problem::from(error).exit(Exit::Missing) })?;
@@ -70,7 +73,10 @@ async fn missing_parts(prepared: &Prepared, kind: Option<&Path>, settings: &Sett
 fn nothing_to_do(prepared: &Prepared, settings: &Settings, began: Instant) {
     let seconds = began.elapsed().as_secs_f64();
     if settings.json {
-        println!("{}", json!({ "event": "summary", "success": true, "changed": 0, "seconds": seconds, "addresses": prepared.addresses }));
+        println!(
+            "{}",
+            json!({ "event": "summary", "success": true, "changed": 0, "seconds": seconds, "addresses": prepared.addresses })
+        );
         return;
     }
     anstream::println!("{}: nothing to do  {}", prepared.name, style::dim(view::duration(seconds)));
@@ -85,7 +91,10 @@ fn conclude(prepared: &Prepared, run: &Run, settings: &Settings) {
         return;
     }
     if !outcome.is_success() {
-        anstream::eprint!("\n{}", summary::unfinished(outcome, &format!("`infra destroy --name {}` removes it", prepared.name)));
+        anstream::eprint!(
+            "\n{}",
+            summary::unfinished(outcome, &format!("`infra destroy --name {}` removes it", prepared.name))
+        );
         return;
     }
     println!();

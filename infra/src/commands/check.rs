@@ -50,16 +50,31 @@ fn tell(held: &Held, answer: &Result<Value, Failure>, seconds: f64, as_json: boo
             Ok(outputs) => (true, outputs.clone()),
             Err(failure) => (false, json!({ "causes": failure.causes(), "hint": failure.hint })),
         };
-        println!("{}", json!({ "check": held.node.address.name(), "success": success, "seconds": seconds, "detail": detail }));
+        println!(
+            "{}",
+            json!({ "check": held.node.address.name(), "success": success, "seconds": seconds, "detail": detail })
+        );
         return;
     }
     match answer {
         Ok(outputs) => {
             let detail = outputs["detail"].as_str().unwrap_or_default();
-            anstream::println!("  {} {:<32} {:>8}  {}", style::good("✓"), held.node.title, duration(seconds), style::dim(detail));
+            anstream::println!(
+                "  {} {:<32} {:>8}  {}",
+                style::good("✓"),
+                held.node.title,
+                duration(seconds),
+                style::dim(detail)
+            );
         }
         Err(failure) => {
-            anstream::println!("  {} {:<32} {:>8}  {}", style::bad("✗"), held.node.title, duration(seconds), failure.causes().join(": "));
+            anstream::println!(
+                "  {} {:<32} {:>8}  {}",
+                style::bad("✗"),
+                held.node.title,
+                duration(seconds),
+                failure.causes().join(": ")
+            );
             if let Some(hint) = &failure.hint {
                 anstream::println!("      {} {hint}", style::hint("hint:"));
             }

@@ -1,5 +1,7 @@
 //! `infra destroy`: remove everything that was made, and prove that it is gone.
 
+use std::collections::BTreeMap;
+
 use cluster::kind::Files;
 use engine::{Change, Deployment, Gone, Graph, Node, Outcome, Policy, plan};
 use serde_json::json;
@@ -24,13 +26,14 @@ pub async fn run(command: arguments::Destroy, settings: &Settings) -> Result<Exi
     }
     let mut session = Session::open(deployment.clone())?;
     if !labelled.is_empty() {
-        let found = labelled.into_iter().map(|node| (node.address.clone(), Change::Found { node: Box::new(node) })).collect();
+        let found =
+            labelled.into_iter().map(|node| (node.address.clone(), Change::Found { node: Box::new(node) })).collect();
         session.journal.append(found)?;
     }
     // No deletion needs a secret's value.
     let registry = registry(settings, &Vault::new(b""), Some(session.lock_file()?));
     // What is destroyed is not looked at first: every deletion looks for itself.
-    let decided = plan(&Graph::default(), session.journal.inventory(), &Default::default(), &registry)?;
+    let decided = plan(&Graph::default(), session.journal.inventory(), &BTreeMap::default(), &registry)?;
     if !settings.json && !session.journal.inventory().is_empty() {
         let heading = if has_journal { "everything of" } else { "everything labelled with" };
         anstream::print!("{}", view::plan::render(&format!("{heading} {}", deployment.name()), &decided));
@@ -47,7 +50,8 @@ pub async fn run(command: arguments::Destroy, settings: &Settings) -> Result<Exi
 /// Everything that carries the deployment's labels or mounts.
 async fn find(deployment: &Deployment, settings: &Settings) -> Result<Vec<Node>, Problem> {
     let files = Files { kubeconfig: deployment.kubeconfig(), user_kubeconfig: Some(settings.kubeconfig.clone()) };
-    let mut nodes = cluster::kind::find(&settings.docker, deployment.name(), &files).await.map_err(report::of_docker)?;
+    let mut nodes =
+        cluster::kind::find(&settings.docker, deployment.name(), &files).await.map_err(report::of_docker)?;
     nodes.extend(images::find(&settings.docker, deployment.name()).await.map_err(report::of_docker)?);
     Ok(nodes)
 }
@@ -57,7 +61,9 @@ fn nothing_there(deployment: &Deployment, settings: &Settings) -> Exit {
     if settings.json {
         println!("{}", json!({ "event": "receipt", "deployment": name, "gone": [], "left": [] }));
     } else {
-        anstream::println!("{name}: there is nothing to remove; this machine has no journal of it, and nothing carries its label");
+        anstream::println!(
+            "{name}: there is nothing to remove; this machine has no journal of it, and nothing carries its label"
+        );
     }
     Exit::Done
 }
@@ -72,9 +78,13 @@ async fn conclude(session: Session, run: Run, settings: &Settings) -> Result<Exi
     }
     let left: Vec<String> = find(&deployment, settings).await?.into_iter().map(|node| node.title).collect();
     if !left.is_empty() {
-        return Err(Problem::usage(format!("remove everything: still labelled with {} are {}", deployment.name(), left.join(", ")))
-            .exit(Exit::Failed)
-            .hint("run the same command again; what stays then was made by somebody else with our label"));
+        return Err(Problem::usage(format!(
+            "remove everything: still labelled with {} are {}",
+            deployment.name(),
+            left.join(", ")
+        ))
+        .exit(Exit::Failed)
+        .hint("run the same command again; what stays then was made by somebody else with our label"));
     }
     let mut gone = outcome.gone;
     session.remove()?;
@@ -93,10 +103,18 @@ async fn conclude(session: Session, run: Run, settings: &Settings) -> Result<Exi
 fn print_failure(outcome: &Outcome, deployment: &Deployment, settings: &Settings) {
     if settings.json {
         let failed: Vec<String> = outcome.failures.iter().map(|(address, _)| address.to_string()).collect();
-        println!("{}", json!({ "event": "receipt", "deployment": deployment.name(), "gone": outcome.gone, "left": failed }));
+        println!(
+            "{}",
+            json!({ "event": "receipt", "deployment": deployment.name(), "gone": outcome.gone, "left": failed })
+        );
         return;
     }
     let left: Vec<String> = outcome.failures.iter().map(|(address, _)| address.to_string()).collect();
-    anstream::eprintln!("\n{} {} may still be there: {}", style::bad("not all is gone:"), deployment.name(), left.join(", "));
+    anstream::eprintln!(
+        "\n{} {} may still be there: {}",
+        style::bad("not all is gone:"),
+        deployment.name(),
+        left.join(", ")
+    );
     anstream::eprintln!("{} the same command tries again", style::hint("next:"));
 }

@@ -27,7 +27,13 @@ pub async fn run(settings: &Settings) -> Result<Exit, Problem> {
         let scenario = recorded_scenario(&deployment).map(|path| shown(&path));
         rows.push(match Journal::read(&deployment.journal()) {
             Ok(inventory) => row(deployment.name(), &inventory, scenario),
-            Err(error) => Row { name: deployment.name().to_owned(), provider: "?".to_owned(), state: error.to_string(), resources: 0, scenario },
+            Err(error) => Row {
+                name: deployment.name().to_owned(),
+                provider: "?".to_owned(),
+                state: error.to_string(),
+                resources: 0,
+                scenario,
+            },
         });
     }
     rows.extend(without_journal(settings, &rows).await);
@@ -52,7 +58,13 @@ fn row(name: &str, inventory: &Inventory, scenario: Option<String>) -> Row {
         (_, unfinished) => format!("{} unfinished", count(unfinished, "step")),
     };
     let provider = inventory.iter().find_map(|held| held.node.address.kind().strip_suffix("-cluster"));
-    Row { name: name.to_owned(), provider: provider.unwrap_or("-").to_owned(), state, resources: lasting().count(), scenario }
+    Row {
+        name: name.to_owned(),
+        provider: provider.unwrap_or("-").to_owned(),
+        state,
+        resources: lasting().count(),
+        scenario,
+    }
 }
 
 /// Deployments that only their labels in Docker tell of. Without Docker there are none to be seen.
@@ -63,7 +75,13 @@ async fn without_journal(settings: &Settings, known: &[Row]) -> Vec<Row> {
         .into_iter()
         .map(|seen| seen.deployment)
         .filter(|name| !known.contains(name.as_str()))
-        .map(|name| Row { name, provider: "kind".to_owned(), state: "no journal here".to_owned(), resources: 0, scenario: None })
+        .map(|name| Row {
+            name,
+            provider: "kind".to_owned(),
+            state: "no journal here".to_owned(),
+            resources: 0,
+            scenario: None,
+        })
         .collect()
 }
 
@@ -72,12 +90,22 @@ fn print(rows: &[Row]) {
         anstream::eprintln!("no deployments");
         return;
     }
-    let width = |column: fn(&Row) -> &str, heading: &str| rows.iter().map(|row| column(row).chars().count()).max().unwrap_or(0).max(heading.len());
-    let (name, provider, state) = (width(|row| &row.name, "NAME"), width(|row| &row.provider, "PROVIDER"), width(|row| &row.state, "STATE"));
-    let heading = format!("{:name$}  {:provider$}  {:state$}  {:>9}  SCENARIO", "NAME", "PROVIDER", "STATE", "RESOURCES");
+    let width = |column: fn(&Row) -> &str, heading: &str| {
+        rows.iter().map(|row| column(row).chars().count()).max().unwrap_or(0).max(heading.len())
+    };
+    let (name, provider, state) =
+        (width(|row| &row.name, "NAME"), width(|row| &row.provider, "PROVIDER"), width(|row| &row.state, "STATE"));
+    let heading =
+        format!("{:name$}  {:provider$}  {:state$}  {:>9}  SCENARIO", "NAME", "PROVIDER", "STATE", "RESOURCES");
     anstream::println!("{}", style::dim(heading));
     for row in rows {
         let scenario = row.scenario.as_deref().unwrap_or("-");
-        anstream::println!("{:name$}  {:provider$}  {:state$}  {:>9}  {scenario}", row.name, row.provider, row.state, row.resources);
+        anstream::println!(
+            "{:name$}  {:provider$}  {:state$}  {:>9}  {scenario}",
+            row.name,
+            row.provider,
+            row.state,
+            row.resources
+        );
     }
 }

@@ -31,7 +31,7 @@ pub async fn run(command: arguments::Open, settings: &Settings) -> Result<Exit, 
     Ok(Exit::Done)
 }
 
-/// The Service of type LoadBalancer, where there is just one.
+/// The Service of type `LoadBalancer`, where there is just one.
 fn only_load_balancer(inventory: &Inventory) -> Result<String, Problem> {
     let services: Vec<&str> = inventory
         .iter()
@@ -41,7 +41,9 @@ fn only_load_balancer(inventory: &Inventory) -> Result<String, Problem> {
         .collect();
     match services.as_slice() {
         [service] => Ok(format!("service/{service}")),
-        [] => Err(Problem::usage("choose what to open: there is no Service of type LoadBalancer").hint("say --target service/NAME or pod/NAME")),
-        several => Err(Problem::usage(format!("choose what to open: there are {}", several.join(", "))).hint("say --target service/NAME")),
+        [] => Err(Problem::usage("choose what to open: there is no Service of type LoadBalancer")
+            .hint("say --target service/NAME or pod/NAME")),
+        several => Err(Problem::usage(format!("choose what to open: there are {}", several.join(", ")))
+            .hint("say --target service/NAME")),
     }
 }

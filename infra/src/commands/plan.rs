@@ -15,7 +15,10 @@ pub async fn run(command: arguments::Plan, settings: &Settings) -> Result<Exit, 
     let inventory = Journal::read(&request.deployment.journal())?;
     let prepared = prepare(request, &inventory, settings, None).await?;
     if settings.json {
-        println!("{}", json!({ "deployment": prepared.name, "steps": prepared.plan.steps, "warnings": prepared.warnings }));
+        println!(
+            "{}",
+            json!({ "deployment": prepared.name, "steps": prepared.plan.steps, "warnings": prepared.warnings })
+        );
     } else {
         print(&prepared);
     }

@@ -52,7 +52,8 @@ pub fn render(heading: &str, plan: &Plan) -> String {
         }
     }
     for section in sections {
-        let steps: Vec<&Step> = plan.steps.iter().filter(|step| step.node.section == section && is_shown(step)).collect();
+        let steps: Vec<&Step> =
+            plan.steps.iter().filter(|step| step.node.section == section && is_shown(step)).collect();
         if steps.is_empty() {
             continue;
         }
@@ -95,7 +96,8 @@ fn render_section(text: &mut String, steps: &[&Step]) {
             let _ = writeln!(text, "        {}", render_change(change));
         }
         if changes.len() > 6 {
-            let _ = writeln!(text, "        {}", style::dim(format!("... and {}", count(changes.len() - 6, "more field"))));
+            let _ =
+                writeln!(text, "        {}", style::dim(format!("... and {}", count(changes.len() - 6, "more field"))));
         }
     }
 }

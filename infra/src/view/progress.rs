@@ -1,6 +1,7 @@
 //! What runs right now, as it happens: live lines on a terminal, plain lines where the output is piped, JSON where it is asked for.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
@@ -37,7 +38,9 @@ pub struct Recorder {
 impl Recorder {
     /// Writes to a new file in the folder, named by the run's number. Returns it with the records as they come.
     pub fn new(folder: &Path) -> io::Result<(Self, Arc<Mutex<Vec<Record>>>)> {
-        let last = std::fs::read_dir(folder)?.filter_map(|entry| entry.ok()?.path().file_stem()?.to_str()?.parse::<u32>().ok()).max();
+        let last = std::fs::read_dir(folder)?
+            .filter_map(|entry| entry.ok()?.path().file_stem()?.to_str()?.parse::<u32>().ok())
+            .max();
         let path = folder.join(format!("{:04}.jsonl", last.unwrap_or(0) + 1));
         let records = Arc::new(Mutex::new(Vec::new()));
         Ok((Self { file: Mutex::new(File::create(path)?), records: records.clone() }, records))
@@ -102,10 +105,10 @@ impl Progress {
         }
     }
 
-    fn say(&self, line: &str) {
+    fn say(&self, text: &str) {
         match &self.live {
-            Some(live) => live.suspend(|| anstream::eprintln!("{line}")),
-            None => anstream::eprintln!("{line}"),
+            Some(live) => live.suspend(|| anstream::eprintln!("{text}")),
+            None => anstream::eprintln!("{text}"),
         }
     }
 
@@ -114,7 +117,9 @@ impl Progress {
     }
 
     fn is_told_in_sums(&self, address: &Address) -> bool {
-        self.sections.get(address).is_some_and(|section| self.sums.lock().expect("no sink panics").contains_key(section))
+        self.sections
+            .get(address)
+            .is_some_and(|section| self.sums.lock().expect("no sink panics").contains_key(section))
     }
 
     fn began(&self, address: &Address, title: &str) {
@@ -125,7 +130,10 @@ impl Progress {
         let room = bars.len() < LIVE_LINES;
         let bar = self.live.as_ref().filter(|_| room).map(|live| {
             let bar = live.add(ProgressBar::new_spinner());
-            bar.set_style(ProgressStyle::with_template("  {spinner:.cyan} {prefix}  {elapsed:>4.dim}  {wide_msg:.dim}").expect("a fixed template"));
+            bar.set_style(
+                ProgressStyle::with_template("  {spinner:.cyan} {prefix}  {elapsed:>4.dim}  {wide_msg:.dim}")
+                    .expect("a fixed template"),
+            );
             bar.set_prefix(format!("{title:<40}"));
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
@@ -155,7 +163,13 @@ impl Progress {
                 _ if unchanged => "  unchanged",
                 _ => "",
             };
-            self.say(&format!("  {} {:<48} {:>8}{}", style::good("✓"), self.title(address), duration(seconds), style::dim(word)));
+            self.say(&format!(
+                "  {} {:<48} {:>8}{}",
+                style::good("✓"),
+                self.title(address),
+                duration(seconds),
+                style::dim(word)
+            ));
         }
     }
 
@@ -175,23 +189,24 @@ impl Progress {
         let mut text = format!("  {} {:<48} {:>8}", style::bad("✗"), self.title(address), duration(seconds));
         for cause in causes {
             for line in cause.lines() {
-                text.push_str(&format!("\n      {line}"));
+                let _ = write!(text, "\n      {line}");
             }
         }
         if let Some(hint) = hint {
-            text.push_str(&format!("\n      {} {hint}", style::hint("hint:")));
+            let _ = write!(text, "\n      {} {hint}", style::hint("hint:"));
         }
         self.say(&text);
     }
 
     fn blocked(&self, address: &Address, blockers: &[Blocker]) {
         for blocker in blockers {
-            let mut text = format!("  {} {}: {} ({})", style::change("!"), self.title(address), blocker.cause, blocker.subject);
+            let mut text =
+                format!("  {} {}: {} ({})", style::change("!"), self.title(address), blocker.cause, blocker.subject);
             if !blocker.message.is_empty() {
-                text.push_str(&format!("\n      {}", blocker.message));
+                let _ = write!(text, "\n      {}", blocker.message);
             }
             for line in &blocker.log {
-                text.push_str(&format!("\n      {} {line}", style::dim("|")));
+                let _ = write!(text, "\n      {} {line}", style::dim("|"));
             }
             self.say(&text);
         }
@@ -224,9 +239,16 @@ impl Sink for Progress {
             Event::StepProgress { address, message } => self.progress(address, message),
             Event::StepOutput { address, line } => self.output(address, line),
             Event::StepBlocked { address, blockers } => self.blocked(address, blockers),
-            Event::StepEnded { address, operation, seconds, unchanged } => self.ended(address, *operation, *seconds, *unchanged),
-            Event::StepFailed { address, seconds, causes, hint, .. } => self.failed(address, *seconds, causes, hint.as_deref()),
-            Event::RunBegan { .. } | Event::StepMilestone { .. } | Event::StepNotTried { .. } | Event::RunEnded { .. } => {}
+            Event::StepEnded { address, operation, seconds, unchanged } => {
+                self.ended(address, *operation, *seconds, *unchanged)
+            }
+            Event::StepFailed { address, seconds, causes, hint, .. } => {
+                self.failed(address, *seconds, causes, hint.as_deref())
+            }
+            Event::RunBegan { .. }
+            | Event::StepMilestone { .. }
+            | Event::StepNotTried { .. }
+            | Event::RunEnded { .. } => {}
         }
     }
 }

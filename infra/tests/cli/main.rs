@@ -37,7 +37,10 @@ fn the_current_folder_is_the_default_scenario() {
 fn a_plan_as_json_is_one_object() {
     let output = tiny().output("", &["plan", "tiny", "--json"]);
     let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!((plan["deployment"].as_str(), plan["steps"][0]["action"]["action"].as_str()), (Some("tiny"), Some("create")));
+    assert_eq!(
+        (plan["deployment"].as_str(), plan["steps"][0]["action"]["action"].as_str()),
+        (Some("tiny"), Some("create"))
+    );
 }
 
 #[test]
@@ -79,13 +82,15 @@ fn a_name_that_could_not_be_a_label_is_refused() {
 #[test]
 fn what_needs_a_cluster_says_that_there_is_none() {
     let place = tiny();
-    insta::assert_snapshot!([
-        place.run(&["status", "tiny"]),
-        place.run(&["check", "tiny"]),
-        place.run(&["logs", "tiny"]),
-        place.run(&["open", "tiny"]),
-    ]
-    .join("\n"));
+    insta::assert_snapshot!(
+        [
+            place.run(&["status", "tiny"]),
+            place.run(&["check", "tiny"]),
+            place.run(&["logs", "tiny"]),
+            place.run(&["open", "tiny"]),
+        ]
+        .join("\n")
+    );
 }
 
 #[test]
@@ -101,8 +106,12 @@ fn destroying_an_unknown_name_without_docker_cannot_be_proven_and_fails() {
 #[test]
 fn a_deployment_that_another_process_holds_is_left_alone() {
     let place = tiny();
-    place.write("state/deployments/tiny/lock", "{\"process\":PID,\"command\":\"infra apply\",\"since\":\"2026-01-01T00:00:00Z\"}"
-        .replace("PID", &std::process::id().to_string()).as_str());
+    place.write(
+        "state/deployments/tiny/lock",
+        "{\"process\":PID,\"command\":\"infra apply\",\"since\":\"2026-01-01T00:00:00Z\"}"
+            .replace("PID", &std::process::id().to_string())
+            .as_str(),
+    );
     let lock = std::fs::File::open(place.path("state/deployments/tiny/lock")).unwrap();
     lock.lock().unwrap();
     insta::assert_snapshot!(place.run(&["apply", "tiny", "--yes"]).replace(&std::process::id().to_string(), "PID"));

@@ -7,7 +7,7 @@ use libtest_mimic::Failed;
 
 use crate::machine::{Machine, docker, ended, get, left_in_docker};
 
-const SCENARIO: &str = r#"
+const SCENARIO: &str = r"
 version: 1
 name: hello
 images:
@@ -17,11 +17,11 @@ steps:
 checks:
   - { name: page, http: { service: web, path: /index.html, status: 200, contains: hello } }
 local_ports: { web: 18080 }
-"#;
+";
 
 const DOCKERFILE: &str = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY page /page\nUSER 65532\nENTRYPOINT [\"/bin/busybox\", \"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/page\"]\n";
 
-const WEB: &str = r#"
+const WEB: &str = r"
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web}
@@ -40,7 +40,7 @@ apiVersion: v1
 kind: Service
 metadata: {name: web}
 spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
-"#;
+";
 
 fn settings(color: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\ndata: {{color: {color}}}\n")
@@ -86,7 +86,8 @@ pub fn whole_way() -> Result<(), Failed> {
     assert!(plan.contains("blue -> red") && plan.contains("0 to make, 1 to change, 0 to remove"), "{plan}");
     machine.must(&["apply", "hello", "--yes"]);
     std::fs::remove_file(machine.path("hello/manifests/settings.yaml")).unwrap();
-    machine.write("hello/manifests/web.yaml", &WEB.replace("        envFrom: [{configMapRef: {name: settings}}]\n", ""));
+    machine
+        .write("hello/manifests/web.yaml", &WEB.replace("        envFrom: [{configMapRef: {name: settings}}]\n", ""));
     machine.write("hello/image/page/index.html", "<h1>hello again</h1>");
     machine.must(&["apply", "hello", "--yes"]);
     // The old pod may answer for a moment longer: kube-proxy learns of the new endpoints on its own.
@@ -135,8 +136,9 @@ pub fn interrupted() -> Result<(), Failed> {
     let machine = machine();
     let child = machine.start(&["apply", "hello", "--yes"]);
     std::thread::sleep(Duration::from_secs(3));
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status()?;
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     let first = ended(&child.wait_with_output()?);
+    assert!(sent?.success());
     assert_eq!(first.code, 130, "{}", first.text);
     assert!(first.text.contains("starting nothing new"), "{}", first.text);
     machine.must(&["apply", "hello", "--yes"]);
@@ -145,6 +147,7 @@ pub fn interrupted() -> Result<(), Failed> {
     Ok(())
 }
 
+#[allow(clippy::unnecessary_wraps)] // all trials have one shape
 pub fn labels_alone() -> Result<(), Failed> {
     let machine = machine();
     machine.must(&["apply", "hello", "--yes"]);
@@ -156,6 +159,7 @@ pub fn labels_alone() -> Result<(), Failed> {
     Ok(())
 }
 
+#[allow(clippy::unnecessary_wraps)] // all trials have one shape
 pub fn foreign() -> Result<(), Failed> {
     let machine = machine();
     let stranger = ["run", "-d", "--name", "infra-hello-control-plane", "--label", "io.x-k8s.kind.cluster=infra-hello"];
@@ -172,10 +176,16 @@ pub fn foreign() -> Result<(), Failed> {
     Ok(())
 }
 
+#[allow(clippy::unnecessary_wraps)] // all trials have one shape
 pub fn blocked() -> Result<(), Failed> {
     let machine = machine();
     machine.write("hello/manifests/web.yaml", &WEB.replace("image: web", "image: registry.invalid/no/such:image"));
-    machine.write("hello/scenario.yaml", &SCENARIO.replace("  web: { dockerfile: { file: image/Dockerfile, context: image } }\n", "").replace("images:\n", ""));
+    machine.write(
+        "hello/scenario.yaml",
+        &SCENARIO
+            .replace("  web: { dockerfile: { file: image/Dockerfile, context: image } }\n", "")
+            .replace("images:\n", ""),
+    );
     let began = Instant::now();
     let ended = machine.infra(&["apply", "hello", "--yes"]);
     assert_eq!(ended.code, 4, "{}", ended.text);
@@ -183,7 +193,10 @@ pub fn blocked() -> Result<(), Failed> {
     assert!(began.elapsed() < Duration::from_secs(89), "it did not wait for its deadline");
 
     machine.write("hello/scenario.yaml", SCENARIO);
-    let crash = WEB.replace("        image: web\n", "        image: web\n        command: [/bin/busybox, sh, -c, \"echo the disk is missing; exit 3\"]\n");
+    let crash = WEB.replace(
+        "        image: web\n",
+        "        image: web\n        command: [/bin/busybox, sh, -c, \"echo the disk is missing; exit 3\"]\n",
+    );
     machine.write("hello/manifests/web.yaml", &crash);
     let ended = machine.infra(&["apply", "hello", "--yes"]);
     assert_eq!(ended.code, 4, "{}", ended.text);

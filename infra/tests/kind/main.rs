@@ -8,14 +8,17 @@ mod mnist;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
+type Run = fn() -> Result<(), Failed>;
+
 /// One trial after the other: they share two cores, and ports.
 fn main() {
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    let missing = ["INFRA_TEST_KIND", "INFRA_TEST_KIND_IMAGE"].into_iter().find(|name| std::env::var_os(name).is_none());
+    let missing =
+        ["INFRA_TEST_KIND", "INFRA_TEST_KIND_IMAGE"].into_iter().find(|name| std::env::var_os(name).is_none());
     if let Some(name) = missing {
         eprintln!("skipped: {name} is not set, so there is no kind to test with");
     }
-    let trials: [(&str, fn() -> Result<(), Failed>); 8] = [
+    let trials: [(&str, Run); 8] = [
         ("an_apply_goes_the_whole_way_and_a_destroy_leaves_nothing", hello::whole_way),
         ("a_killed_apply_goes_on_and_a_killed_destroy_is_finished", hello::killed),
         ("an_interrupted_apply_goes_on", hello::interrupted),
@@ -25,6 +28,7 @@ fn main() {
         ("a_taken_port_is_named_before_anything_is_made", hello::taken_port),
         ("mnist_rnn_is_trained_served_checked_and_removed", mnist::whole_way),
     ];
-    let trials = trials.into_iter().map(|(name, trial)| Trial::test(name, trial).with_ignored_flag(missing.is_some())).collect();
+    let trials =
+        trials.into_iter().map(|(name, trial)| Trial::test(name, trial).with_ignored_flag(missing.is_some())).collect();
     libtest_mimic::run(&arguments, trials).exit();
 }

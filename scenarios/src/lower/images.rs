@@ -54,7 +54,8 @@ fn build_together(specs: &mut [(String, Spec)]) {
         if let Source::Cargo(source) = &mut spec.source
             && source.features.is_empty()
         {
-            let others = sources.iter().filter(|other| alike(other) == alike(source) && other.package != source.package);
+            let others =
+                sources.iter().filter(|other| alike(other) == alike(source) && other.package != source.package);
             let packages: BTreeSet<String> = others.map(|other| other.package.clone()).collect();
             source.together = packages.into_iter().collect();
         }
