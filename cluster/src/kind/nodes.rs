@@ -1,16 +1,23 @@
 //! What Docker says of a cluster's nodes.
 
 use std::path::Path;
+use std::time::Duration;
 
 use engine::{Class, Failure};
 use futures::future::join_all;
 use providers::docker::{Container, Docker, Error};
 use providers::kind::{API_SERVER_PORT, CLUSTER_LABEL, CONTROL_PLANE, ROLE_LABEL};
+use providers::wait::{Probe, WaitError, until};
 
 use super::cluster::Inputs;
 
 /// Where the owner's folder is mounted in every node, followed by the deployment's name.
 const OWNER_PATH: &str = "/etc/infra/deployment/";
+
+/// How long the engine may take to remove a container.
+const REMOVAL_LIMIT: Duration = Duration::from_mins(1);
+/// Pause between two looks at a container that goes.
+const REMOVAL_PAUSE: Duration = Duration::from_millis(50);
 
 /// The path in the nodes that says which deployment they belong to.
 pub(super) fn owner_path(deployment: &str) -> String {
@@ -96,9 +103,20 @@ pub(super) async fn remove(docker: &Docker, containers: &[Container]) -> Result<
     for removed in join_all(removals).await {
         removed.map_err(crate::failure::docker)?;
     }
-    for container in containers {
-        if docker.container_exists(&container.id).await.map_err(crate::failure::docker)? {
-            return Err(still_there("container", &container.name));
+    // The removal may be somebody else's: that of a run that was killed goes on in the engine.
+    let waits = containers.iter().map(|container| {
+        until(&container.name, REMOVAL_LIMIT, REMOVAL_PAUSE, async || {
+            Ok::<_, Error>(match docker.container_exists(&container.id).await? {
+                true => Probe::Pending("its removal is under way".to_owned()),
+                false => Probe::Ready(()),
+            })
+        })
+    });
+    for (container, waited) in containers.iter().zip(join_all(waits).await) {
+        match waited {
+            Ok(()) => {}
+            Err(WaitError::Stopped(error)) => return Err(crate::failure::docker(error)),
+            Err(_) => return Err(still_there("container", &container.name)),
         }
     }
     let volumes: Vec<String> =

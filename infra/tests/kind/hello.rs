@@ -127,7 +127,7 @@ pub fn killed() -> Result<(), Failed> {
     for milliseconds in [30, 250] {
         kill_after(&machine, &["destroy", "hello", "--yes"], milliseconds);
     }
-    machine.infra(&["destroy", "--name", "hello", "--yes"]);
+    machine.must(&["destroy", "--name", "hello", "--yes"]);
     assert_nothing_left(&machine);
     Ok(())
 }
