@@ -8,4 +8,4 @@ mod store;
 
 pub use classifier::{CLASSES, Classifier, ModelError, PIXELS, SIDE, batch};
 pub use random::Random;
-pub use store::{EpochMetrics, Metrics, Store, StoreError, Stored, write_atomically};
+pub use store::{EpochMetrics, Metrics, Store, StoreError, Stored, sha256, write_atomically};

@@ -10,6 +10,7 @@
 //! whole model or none, whenever the writer is killed. The version before the newest stays for a reader that has just
 //! read the old manifest.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -146,9 +147,9 @@ impl Store {
         let weights =
             classifier.to_bytes().map_err(|source| StoreError::Model { version: "new".to_owned(), source })?;
         let metrics = serde_json::to_vec_pretty(metrics).expect("metrics are plain data");
-        let weights_sha256 = hexadecimal(&weights);
+        let weights_sha256 = sha256(&[&weights]);
         // Of both files, so that the same weights with other metrics are another version.
-        let version = hexadecimal(&[weights.as_slice(), &metrics].concat())[..16].to_owned();
+        let version = sha256(&[&weights, &metrics])[..16].to_owned();
         let folder = self.folder.join("versions").join(&version);
         fs::create_dir_all(&folder).map_err(|source| StoreError::Write { path: folder.clone(), source })?;
         write_atomically(&folder.join(WEIGHTS), &weights)?;
@@ -170,7 +171,7 @@ impl Store {
         let metrics: Metrics = parse(&path, &read(&path)?)?;
         let path = folder.join(WEIGHTS);
         let weights = read(&path)?;
-        if hexadecimal(&weights) != weights_sha256 {
+        if sha256(&[&weights]) != weights_sha256 {
             let reason = "its SHA-256 is not the one in the manifest".to_owned();
             return Err(StoreError::Corrupt { path, reason });
         }
@@ -233,10 +234,16 @@ fn parse<T: for<'de> Deserialize<'de>>(path: &Path, bytes: &[u8]) -> Result<T, S
         .map_err(|error| StoreError::Corrupt { path: path.to_owned(), reason: error.to_string() })
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+/// The SHA-256 of these bytes, one after the other, in lower-case hexadecimal digits.
+pub fn sha256(parts: &[&[u8]]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update(part);
+    }
+    let mut text = String::with_capacity(64);
+    for byte in digest.finalize() {
+        // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
-        text
-    })
+    }
+    text
 }

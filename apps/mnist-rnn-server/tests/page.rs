@@ -25,7 +25,7 @@ const TESTS: [(&str, Test); 3] = [
     ("a_dropped_file_is_read_and_a_wrong_one_explained", drop_files),
     ("the_page_looks_right_in_both_themes_and_on_a_phone", look),
 ];
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 fn main() {
     let arguments = Arguments::from_args();

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::{model_folder, request};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 struct Running {
     child: Child,

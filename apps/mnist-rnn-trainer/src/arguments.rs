@@ -23,6 +23,7 @@ pub enum Command {
 }
 
 /// How to train.
+#[expect(clippy::struct_field_names, reason = "the limit of the training images is the train limit")]
 #[derive(Debug, Clone, Args)]
 pub struct Train {
     /// Data set to learn from.

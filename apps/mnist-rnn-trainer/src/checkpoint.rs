@@ -9,9 +9,8 @@ use std::path::{Path, PathBuf};
 
 use burn::optim::ModuleOptimizer;
 use burn::tensor::{Bytes, Device};
-use mnist_rnn_model::{Classifier, EpochMetrics, StoreError, write_atomically};
+use mnist_rnn_model::{Classifier, EpochMetrics, StoreError, sha256, write_atomically};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 /// Everything that decides what a run computes: runs with equal settings give equal models.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,7 +46,7 @@ pub enum Found {
     /// There is none.
     Nothing,
     /// It can be gone on from.
-    Progress(Progress),
+    Progress(Box<Progress>),
     /// It is of no use, for this reason.
     Useless(String),
 }
@@ -67,7 +66,7 @@ pub fn save(path: &Path, settings: &Settings, progress: &Progress) -> Result<(),
     body.push(b'\n');
     body.extend_from_slice(&weights);
     body.extend_from_slice(&optimizer);
-    let mut file = format!("{}\n", checksum(&body)).into_bytes();
+    let mut file = format!("{}\n", sha256(&[&body])).into_bytes();
     file.extend_from_slice(&body);
     write_atomically(path, &file)
 }
@@ -89,7 +88,9 @@ pub fn load(path: &Path, settings: &Settings, device: &Device, fresh: impl Fn() 
     let classifier = Classifier::from_bytes(weights.to_vec(), settings.hidden_size, device);
     let optimizer = fresh().from_bytes(Bytes::from_bytes_vec(optimizer.to_vec()));
     match (classifier, optimizer) {
-        (Ok(classifier), Ok(optimizer)) => Found::Progress(Progress { classifier, optimizer, epochs: header.epochs }),
+        (Ok(classifier), Ok(optimizer)) => {
+            Found::Progress(Box::new(Progress { classifier, optimizer, epochs: header.epochs }))
+        }
         (Err(error), _) => Found::Useless(error.to_string()),
         (_, Err(error)) => Found::Useless(error.to_string()),
     }
@@ -98,7 +99,7 @@ pub fn load(path: &Path, settings: &Settings, device: &Device, fresh: impl Fn() 
 /// The header and what follows it, if the checksum is right.
 fn open(file: &[u8]) -> Option<(Header, &[u8])> {
     let (sum, body) = split_line(file)?;
-    if sum != checksum(body).as_bytes() {
+    if sum != sha256(&[body]).as_bytes() {
         return None;
     }
     let (header, rest) = split_line(body)?;
@@ -120,8 +121,4 @@ fn difference(theirs: &Settings, ours: &Settings) -> String {
     let changed = ours.iter().filter(|(name, value)| theirs.get(*name) != Some(value));
     let names = changed.map(|(name, _)| name.replace('_', " ")).collect::<Vec<_>>().join(", ");
     format!("it is of a run with another {names}")
-}
-
-fn checksum(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use datasets::{Examples, Located, Name, Split, find};
-use mnist_rnn_model::SIDE;
-use sha2::{Digest, Sha256};
+use mnist_rnn_model::{SIDE, sha256};
 
 use crate::arguments::{Download, Train};
 use crate::report::Failure;
@@ -29,10 +28,7 @@ pub fn load(arguments: &Train) -> Result<Data, Failure> {
         (train, test.join().expect("reading does not panic"))
     });
     let (train, test) = (train?, test?);
-    let mut digest = Sha256::new();
-    digest.update(&train.images.pixels);
-    digest.update(&train.labels);
-    let fingerprint = digest.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let fingerprint = sha256(&[&train.images.pixels, &train.labels]);
     Ok(Data { train, test, fingerprint })
 }
 

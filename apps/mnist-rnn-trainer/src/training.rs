@@ -87,7 +87,7 @@ fn begin_or_resume(checkpoint: &std::path::Path, settings: &Settings) -> Progres
     match checkpoint::load(checkpoint, settings, &device, optimizer) {
         Found::Progress(progress) => {
             println!("going on after epoch {} of an interrupted run", progress.epochs.len());
-            return progress;
+            return *progress;
         }
         Found::Useless(reason) => println!("starting over: there is a checkpoint, but {reason}"),
         Found::Nothing => {}

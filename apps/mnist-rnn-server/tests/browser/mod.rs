@@ -1,4 +1,4 @@
-//! A headless Chromium, driven over WebDriver.
+//! A headless Chromium, driven over `WebDriver`.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ pub struct Browser {
     driver: Child,
     address: SocketAddr,
     session: String,
-    _profile: TempDir,
+    profile: TempDir,
 }
 
 impl Drop for Browser {
@@ -43,7 +43,7 @@ impl Browser {
             }
         }
         let address = SocketAddr::from(([127, 0, 0, 1], port.ok_or("chromedriver names no port")?));
-        let mut browser = Self { driver, address, session: String::new(), _profile: profile };
+        let mut browser = Self { driver, address, session: String::new(), profile };
         let flags = [
             "--headless",
             "--no-sandbox",
@@ -57,7 +57,7 @@ impl Browser {
             "--hide-scrollbars",
         ];
         let mut flags = flags.map(str::to_owned).to_vec();
-        flags.push(format!("--user-data-dir={}", browser._profile.path().display()));
+        flags.push(format!("--user-data-dir={}", browser.profile.path().display()));
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "browserName": "chrome",
             "goog:chromeOptions": { "args": flags },
@@ -69,7 +69,7 @@ impl Browser {
         Ok(browser)
     }
 
-    /// One command of the WebDriver protocol.
+    /// One command of the `WebDriver` protocol.
     fn call(&self, method: &str, path: &str, body: &Value) -> Result<Value, Failed> {
         let path = format!("/session{}{path}", self.session);
         let kind = "application/json";
@@ -86,7 +86,7 @@ impl Browser {
         self.call("POST", "/url", &json!({ "url": url })).map(drop)
     }
 
-    /// Runs JavaScript with these arguments and gives what it returns.
+    /// Runs a script with these arguments and gives what it returns.
     pub fn run(&self, script: &str, arguments: &Value) -> Result<Value, Failed> {
         self.call("POST", "/execute/sync", &json!({ "script": script, "args": arguments }))
     }
