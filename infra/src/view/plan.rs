@@ -89,7 +89,8 @@ fn render_section(text: &mut String, steps: &[&Step]) {
             return;
         }
         let (sign, remark, changes) = describe(step);
-        let remark = [remark, step.node.note.clone()].into_iter().flatten().collect::<Vec<_>>().join("; ");
+        let note = step.node.note.clone().filter(|_| !matches!(step.action, Action::Delete | Action::GoesWith { .. }));
+        let remark = [remark, note].into_iter().flatten().collect::<Vec<_>>().join("; ");
         let line = format!("    {sign} {:width$}  {}", step.node.title, style::dim(remark));
         let _ = writeln!(text, "{}", line.trim_end());
         for change in changes.iter().take(6) {
