@@ -327,7 +327,7 @@ impl Run<'_> {
                 self.outcome.changed += 1;
                 match job.then {
                     Some(node) if !self.draining => {
-                        next.push(Intent { task: job.task, operation: Operation::Create, node, then: None })
+                        next.push(Intent { task: job.task, operation: Operation::Create, node, then: None });
                     }
                     Some(_) => self.outcome.not_tried.push(address),
                     None => {

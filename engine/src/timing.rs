@@ -45,7 +45,7 @@ pub fn timing(plan: &Plan, records: &[Record]) -> Timing {
     for record in records {
         match &record.event {
             Event::StepBegan { address, .. } => {
-                spans.entry(address).or_insert_with(|| Span { began: seconds(record), ..Span::default() }).ended = None
+                spans.entry(address).or_insert_with(|| Span { began: seconds(record), ..Span::default() }).ended = None;
             }
             Event::StepMilestone { address, milestone } => {
                 spans.entry(address).or_default().milestones.insert(milestone.clone(), seconds(record));

@@ -15,7 +15,7 @@ pub(crate) fn repository(deployment: &str, name: &str) -> String {
 /// How the cluster gets an image.
 #[derive(Clone, Copy, Debug)]
 pub enum Delivery<'a> {
-    /// Straight into the nodes of this kind cluster.
+    /// Straight into the nodes of this kind cluster; also pushed where [`Spec::push`] says so.
     Kind {
         /// The address of the cluster, which announces the milestone `nodes`.
         cluster: &'a Address,
@@ -49,10 +49,10 @@ pub fn declare(
     let node = image_node(deployment, spec, fingerprint);
     let image = node.address.clone();
     graph.add(node)?;
-    let available = match (delivery, &spec.push) {
-        (Delivery::Kind { cluster, name }, _) => delivered(graph, deployment, spec, &image, cluster, name)?,
-        (Delivery::Registry, Some(to)) => pushed(graph, spec, &image, to)?,
-        (Delivery::Registry, None) => image.clone(),
+    let pushed = spec.push.as_ref().map(|to| pushed(graph, spec, &image, to)).transpose()?;
+    let available = match delivery {
+        Delivery::Kind { cluster, name } => delivered(graph, deployment, spec, &image, cluster, name)?,
+        Delivery::Registry => pushed.unwrap_or_else(|| image.clone()),
     };
     Ok(Declared { image, available })
 }
@@ -73,6 +73,7 @@ pub(crate) fn image_node(deployment: &str, spec: &Spec, fingerprint: &str) -> No
 
 fn title(spec: &Spec) -> String {
     match &spec.source {
+        Source::Cargo(source) if source.package == spec.name => format!("image {} (cargo)", spec.name),
         Source::Cargo(source) => format!("image {} (cargo {})", spec.name, source.package),
         Source::Dockerfile(_) => format!("image {} (Dockerfile)", spec.name),
     }

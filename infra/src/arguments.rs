@@ -27,6 +27,9 @@ pub struct Arguments {
 /// Options that every command takes.
 #[derive(Clone, Debug, Args)]
 pub struct Global {
+    /// Where the cluster is [default: the scenario's own choice, else kind]
+    #[arg(long, global = true)]
+    pub provider: Option<Provider>,
     /// Print JSON, one object a line, instead of text
     #[arg(long, global = true)]
     pub json: bool,
@@ -52,9 +55,6 @@ pub struct Which {
 /// Where the scenario shall run, and with what.
 #[derive(Clone, Debug, Args)]
 pub struct Target {
-    /// Where the cluster is made [default: the scenario's own choice, else kind]
-    #[arg(long)]
-    pub provider: Option<Provider>,
     /// The kind program [default: `kind` on the PATH]
     #[arg(long, env = "INFRA_KIND", value_name = "PATH")]
     pub kind: Option<PathBuf>,
@@ -68,6 +68,15 @@ pub struct Target {
 pub enum Provider {
     /// Kubernetes in Docker, on this machine.
     Kind,
+}
+
+impl Provider {
+    /// What a person calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Kind => "kind",
+        }
+    }
 }
 
 /// What to do.

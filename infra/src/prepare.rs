@@ -8,7 +8,7 @@ use engine::{Deployment, Inventory, Plan, Registry, State, plan};
 use scenarios::{Lowered, Scenario, ServiceAddress};
 use serde_json::Value;
 
-use crate::arguments::{self, Which};
+use crate::arguments::{self, Provider, Which};
 use crate::report::{Problem, of_report, print_report};
 use crate::session::registry;
 use crate::settings::Settings;
@@ -27,6 +27,8 @@ pub struct Request {
 pub struct Prepared {
     /// The deployment's name.
     pub name: String,
+    /// Where it runs.
+    pub provider: Provider,
     /// What is to be done.
     pub plan: Plan,
     /// The behaviour of everything in it.
@@ -51,7 +53,7 @@ impl Request {
 impl Prepared {
     /// What a plan is headed with.
     pub fn heading(&self) -> String {
-        format!("{} on kind", self.name)
+        format!("{} on {}", self.name, self.provider.name())
     }
 }
 
@@ -77,7 +79,14 @@ pub async fn prepare(
         .map(|warning| format!("{}: {}", warning.place(), warning.message))
         .chain(warnings)
         .collect();
-    Ok(Prepared { name: deployment.name().to_owned(), plan, registry, addresses, warnings })
+    Ok(Prepared {
+        name: deployment.name().to_owned(),
+        provider: settings.provider,
+        plan,
+        registry,
+        addresses,
+        warnings,
+    })
 }
 
 fn target_of(

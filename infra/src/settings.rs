@@ -7,7 +7,7 @@ use engine::StateFolder;
 use providers::docker::{Docker, Settings as DockerSettings};
 use providers::kubeconfig;
 
-use crate::arguments::Global;
+use crate::arguments::{Global, Provider};
 use crate::report::Problem;
 
 /// Folders and clients of this process.
@@ -22,6 +22,8 @@ pub struct Settings {
     pub docker_config: Option<PathBuf>,
     /// Docker, connected to when it is first needed.
     pub docker: Docker,
+    /// Where clusters are made. There is only one such place so far, which scenarios choose too.
+    pub provider: Provider,
     /// Whether to print JSON.
     pub json: bool,
 }
@@ -45,6 +47,7 @@ impl Settings {
                 .and_then(|path| absolute(&path))?,
             docker_config,
             docker: Docker::new(DockerSettings::from_environment(|name| env::var_os(name))),
+            provider: global.provider.unwrap_or(Provider::Kind),
             json: global.json,
         })
     }

@@ -106,10 +106,8 @@ pub(super) async fn remove(docker: &Docker, containers: &[Container]) -> Result<
     // The removal may be somebody else's: that of a run that was killed goes on in the engine.
     let waits = containers.iter().map(|container| {
         until(&container.name, REMOVAL_LIMIT, REMOVAL_PAUSE, async || {
-            Ok::<_, Error>(match docker.container_exists(&container.id).await? {
-                true => Probe::Pending("its removal is under way".to_owned()),
-                false => Probe::Ready(()),
-            })
+            let there = docker.container_exists(&container.id).await?;
+            Ok::<_, Error>(if there { Probe::Pending("its removal is under way".to_owned()) } else { Probe::Ready(()) })
         })
     });
     for (container, waited) in containers.iter().zip(join_all(waits).await) {

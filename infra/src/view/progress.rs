@@ -198,8 +198,12 @@ impl Progress {
         self.say(&text);
     }
 
+    /// What may heal is told like progress; what will not is told for good, with the container's last words.
     fn blocked(&self, address: &Address, blockers: &[Blocker]) {
-        for blocker in blockers {
+        if let Some(blocker) = blockers.iter().find(|blocker| blocker.heals) {
+            self.progress(address, &format!("{} ({}): {}", blocker.cause, blocker.subject, blocker.message));
+        }
+        for blocker in blockers.iter().filter(|blocker| !blocker.heals) {
             let mut text =
                 format!("  {} {}: {} ({})", style::change("!"), self.title(address), blocker.cause, blocker.subject);
             if !blocker.message.is_empty() {
@@ -240,10 +244,10 @@ impl Sink for Progress {
             Event::StepOutput { address, line } => self.output(address, line),
             Event::StepBlocked { address, blockers } => self.blocked(address, blockers),
             Event::StepEnded { address, operation, seconds, unchanged } => {
-                self.ended(address, *operation, *seconds, *unchanged)
+                self.ended(address, *operation, *seconds, *unchanged);
             }
             Event::StepFailed { address, seconds, causes, hint, .. } => {
-                self.failed(address, *seconds, causes, hint.as_deref())
+                self.failed(address, *seconds, causes, hint.as_deref());
             }
             Event::RunBegan { .. }
             | Event::StepMilestone { .. }
