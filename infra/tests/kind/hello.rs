@@ -132,18 +132,39 @@ pub fn killed() -> Result<(), Failed> {
     Ok(())
 }
 
+/// Interrupts an apply as often as the words say, each a message that the person must see, and lets a second apply finish it.
+fn interrupt(machine: &Machine, words: &[&str]) {
+    let child = machine.start(&["apply", "hello", "--yes"]);
+    let process = child.id().to_string();
+    let presses = words.iter().map(|_| {
+        std::thread::sleep(Duration::from_secs(3));
+        Command::new("kill").args(["-INT", &process]).status().is_ok_and(|status| status.success())
+    });
+    let sent = presses.filter(|sent| *sent).count();
+    let first = ended(&child.wait_with_output().unwrap());
+    assert_eq!((sent, first.code), (words.len(), 130), "{}", first.text);
+    for word in words {
+        assert!(first.text.contains(word), "{}", first.text);
+    }
+    machine.must(&["apply", "hello", "--yes"]);
+    assert_eq!(get("http://127.0.0.1:18080/index.html").unwrap(), "<h1>hello</h1>");
+    let nodes = docker(&["ps", "-q", "--filter", "label=io.x-k8s.kind.cluster=infra-hello"]);
+    assert_eq!(nodes.lines().count(), 1, "nothing is doubled");
+    machine.must(&["destroy", "hello", "--yes"]);
+    assert_nothing_left(machine);
+}
+
+#[allow(clippy::unnecessary_wraps)] // all trials have one shape
 pub fn interrupted() -> Result<(), Failed> {
     let machine = machine();
-    let child = machine.start(&["apply", "hello", "--yes"]);
-    std::thread::sleep(Duration::from_secs(3));
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    let first = ended(&child.wait_with_output()?);
-    assert!(sent?.success());
-    assert_eq!(first.code, 130, "{}", first.text);
-    assert!(first.text.contains("starting nothing new"), "{}", first.text);
-    machine.must(&["apply", "hello", "--yes"]);
-    machine.must(&["destroy", "hello", "--yes"]);
-    assert_nothing_left(&machine);
+    interrupt(&machine, &["starting nothing new"]);
+    Ok(())
+}
+
+#[allow(clippy::unnecessary_wraps)] // all trials have one shape
+pub fn abandoned() -> Result<(), Failed> {
+    let machine = machine();
+    interrupt(&machine, &["starting nothing new", "abandoning what runs"]);
     Ok(())
 }
 

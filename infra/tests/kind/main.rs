@@ -18,10 +18,11 @@ fn main() {
     if let Some(name) = missing {
         eprintln!("skipped: {name} is not set, so there is no kind to test with");
     }
-    let trials: [(&str, Run); 8] = [
+    let trials: [(&str, Run); 9] = [
         ("an_apply_goes_the_whole_way_and_a_destroy_leaves_nothing", hello::whole_way),
         ("a_killed_apply_goes_on_and_a_killed_destroy_is_finished", hello::killed),
         ("an_interrupted_apply_goes_on", hello::interrupted),
+        ("an_abandoned_apply_goes_on", hello::abandoned),
         ("labels_alone_are_enough_to_destroy", hello::labels_alone),
         ("a_cluster_of_somebody_else_is_not_touched", hello::foreign),
         ("causes_that_will_not_heal_end_an_apply_with_an_explanation", hello::blocked),
