@@ -126,27 +126,30 @@ async fn a_milestone_lets_dependents_start_while_the_rest_is_still_made() {
     let mut eager = thing("eager", "1", &[]);
     eager.needs = vec![Need::milestone(at("slow"), "api")];
     world.fault("create thing/slow", Fault::Hang);
-    let stop = StopHandle::default();
-    let running = run_until_calls(&world, &journal, graph(vec![slow, eager]), 2, &stop).await;
+    let wanted = graph(vec![slow, eager]);
+    let running = run_until_calls(&world, &journal, &wanted, 2, &[Stop::Drain, Stop::Abandon]).await;
     assert_eq!(world.calls(), ["create thing/slow", "create thing/eager"]);
     assert!(running.interrupted);
 }
 
-/// Runs an apply, waits until there were so many calls, then stops it twice.
+/// Runs an apply, waits until there were so many calls, then stops it as far as the levels say.
 async fn run_until_calls(
     world: &Shared,
     journal: &std::path::Path,
-    wanted: Graph,
+    wanted: &Graph,
     count: usize,
-    stop: &StopHandle,
+    levels: &[Stop],
 ) -> engine::Outcome {
+    let stop = StopHandle::default();
     let watcher = async {
         while world.0.lock().unwrap().calls.len() < count {
             tokio::task::yield_now().await;
         }
-        assert_eq!((stop.press(), stop.press()), (Stop::Drain, Stop::Abandon));
+        for level in levels {
+            assert_eq!(stop.press(), *level);
+        }
     };
-    tokio::join!(run(world, journal, &wanted, Policy::StopAtFailure, stop), watcher).0
+    tokio::join!(run(world, journal, wanted, Policy::StopAtFailure, &stop), watcher).0
 }
 
 #[tokio::test]
@@ -154,7 +157,7 @@ async fn an_abandoned_create_is_maybe_there_and_the_next_run_finishes_it() {
     let ((_folder, journal), world) = (journal(), Shared::default());
     let wanted = graph(vec![thing("a", "1", &[]), thing("b", "1", &["a"])]);
     world.fault("create thing/a", Fault::Hang);
-    run_until_calls(&world, &journal, wanted.clone(), 1, &StopHandle::default()).await;
+    run_until_calls(&world, &journal, &wanted, 1, &[Stop::Drain, Stop::Abandon]).await;
     assert_eq!(Journal::read(&journal).unwrap().get(&at("a")).unwrap().state, State::MaybeThere);
     assert!(apply(&world, &journal, &wanted).await.is_success());
     assert_eq!(world.names(), ["a", "b"]);
@@ -165,14 +168,7 @@ async fn the_first_interrupt_lets_what_runs_finish_and_starts_nothing_new() {
     let ((_folder, journal), world) = (journal(), Shared::default());
     let wanted = graph(vec![thing("a", "1", &[]), thing("b", "1", &["a"])]);
     world.fault("create thing/a", Fault::Slow);
-    let stop = StopHandle::default();
-    let press_once = async {
-        while world.0.lock().unwrap().calls.is_empty() {
-            tokio::task::yield_now().await;
-        }
-        stop.press();
-    };
-    let (outcome, ()) = tokio::join!(run(&world, &journal, &wanted, Policy::StopAtFailure, &stop), press_once);
+    let outcome = run_until_calls(&world, &journal, &wanted, 1, &[Stop::Drain]).await;
     assert!(outcome.interrupted && outcome.not_tried == [at("b")]);
     assert_eq!(Journal::read(&journal).unwrap().get(&at("a")).unwrap().state, State::Present);
     assert_eq!(world.names(), ["a"]);
@@ -185,14 +181,7 @@ async fn the_first_interrupt_gives_up_a_wait_and_the_next_run_waits_again() {
     wait.lasting = false;
     let wanted = graph(vec![wait]);
     world.fault("create thing/wait", Fault::Hang);
-    let stop = StopHandle::default();
-    let press_once = async {
-        while world.0.lock().unwrap().calls.is_empty() {
-            tokio::task::yield_now().await;
-        }
-        stop.press();
-    };
-    let (outcome, ()) = tokio::join!(run(&world, &journal, &wanted, Policy::StopAtFailure, &stop), press_once);
+    let outcome = run_until_calls(&world, &journal, &wanted, 1, &[Stop::Drain]).await;
     assert!(outcome.interrupted && outcome.failures.is_empty());
     world.calls();
     assert!(apply(&world, &journal, &wanted).await.is_success());
