@@ -13,7 +13,21 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     allowed.insert("images", vec!["engine", "providers"]);
     allowed.insert("workloads", vec!["engine", "providers", "datasets"]);
     allowed.insert("scenarios", [&lowest[..], &middle].concat());
-    allowed.insert("infra", [&lowest[..], &middle, &["scenarios"]].concat());
+    allowed.insert("infra", [&lowest[..], &middle, &["scenarios", "sandbox"]].concat());
+    allowed.extend(rooms_of_the_sandbox());
+    allowed
+}
+
+/// The sandbox's own floors. Everybody else speaks to it over HTTPS, as to any cluster.
+fn rooms_of_the_sandbox() -> BTreeMap<&'static str, Vec<&'static str>> {
+    let pure = ["schema", "patches", "kinds"];
+    let mut allowed = BTreeMap::from([("schema", vec![]), ("runtime", vec![]), ("contract", vec!["sandbox"])]);
+    allowed.insert("patches", vec!["schema"]);
+    allowed.insert("kinds", vec!["schema"]);
+    allowed.insert("apiserver", pure.to_vec());
+    allowed.insert("controllers", [&pure[..], &["apiserver"]].concat());
+    allowed.insert("kubelet", [&pure[..], &["apiserver", "runtime"]].concat());
+    allowed.insert("sandbox", [&pure[..], &["apiserver", "controllers", "kubelet", "runtime"]].concat());
     allowed
 }
 

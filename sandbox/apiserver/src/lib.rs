@@ -1,0 +1,1 @@
+//! The sandbox's API server: store, verbs, watches, admission, authentication, authorization.

@@ -1,0 +1,1 @@
+//! Statements that hold on the sandbox and on a real cluster.

@@ -1,0 +1,1 @@
+//! The sandbox's controllers: scheduler, jobs, deployments, endpoints, volumes, garbage.

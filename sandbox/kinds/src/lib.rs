@@ -1,0 +1,1 @@
+//! What the sandbox knows of each kind: names, defaults, validation, table columns.

@@ -1,0 +1,1 @@
+//! The sandbox's kubelet: pods, probes, restarts, volumes, logs.

@@ -1,0 +1,1 @@
+//! Processes in namespaces: containers, their network, their limits.

@@ -1,0 +1,1 @@
+//! The sandbox's kinds as data: fields, types, list keys, required fields.

@@ -1,0 +1,1 @@
+//! A small Kubernetes in one process, with pods as real processes.
