@@ -1,0 +1,6 @@
+//! cluster_role.
+
+use crate::rules::Rules;
+
+pub(crate) static RULES: Rules = Rules::NONE;
+pub(crate) static ROLE_RULES: Rules = Rules::NONE;

@@ -1,0 +1,5 @@
+//! config_map.
+
+use crate::rules::Rules;
+
+pub(crate) static RULES: Rules = Rules::NONE;

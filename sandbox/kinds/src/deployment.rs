@@ -1,0 +1,5 @@
+//! deployment.
+
+use crate::rules::Rules;
+
+pub(crate) static RULES: Rules = Rules::NONE;

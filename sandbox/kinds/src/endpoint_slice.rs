@@ -1,0 +1,5 @@
+//! endpoint_slice.
+
+use crate::rules::Rules;
+
+pub(crate) static RULES: Rules = Rules::NONE;

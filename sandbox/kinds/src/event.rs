@@ -1,0 +1,6 @@
+//! event.
+
+use crate::rules::Rules;
+
+pub(crate) static RULES: Rules = Rules::NONE;
+pub(crate) static NEW_RULES: Rules = Rules::NONE;

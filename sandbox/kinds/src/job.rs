@@ -1,0 +1,5 @@
+//! job.
+
+use crate::rules::Rules;
+
+pub(crate) static RULES: Rules = Rules::NONE;

@@ -1,0 +1,5 @@
+//! limit_range.
+
+use crate::rules::Rules;
+
+pub(crate) static RULES: Rules = Rules::NONE;

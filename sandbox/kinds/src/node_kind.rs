@@ -1,0 +1,5 @@
+//! node_kind.
+
+use crate::rules::Rules;
+
+pub(crate) static RULES: Rules = Rules::NONE;

@@ -1,0 +1,5 @@
+//! persistent_volume.
+
+use crate::rules::Rules;
+
+pub(crate) static RULES: Rules = Rules::NONE;

@@ -1,0 +1,5 @@
+//! replica_set.
+
+use crate::rules::Rules;
+
+pub(crate) static RULES: Rules = Rules::NONE;

@@ -1,0 +1,5 @@
+//! replication_controller.
+
+use crate::rules::Rules;
+
+pub(crate) static RULES: Rules = Rules::NONE;

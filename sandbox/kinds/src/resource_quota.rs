@@ -1,0 +1,5 @@
+//! resource_quota.
+
+use crate::rules::Rules;
+
+pub(crate) static RULES: Rules = Rules::NONE;

@@ -1,0 +1,54 @@
+//! What one kind does at each step of a request: a row of functions, so that the steps need not know the kinds.
+
+use crate::cause::Causes;
+use crate::node::Node;
+use crate::table_columns::Column;
+use jiff::Timestamp;
+use serde_json::Value;
+
+/// The behaviour of one kind. [`Rules::NONE`] has the common behaviour; a kind overrides what differs.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    /// Fills what was left out.
+    pub default: fn(&mut Value),
+    /// Sets what only the server may set, after metadata is complete.
+    pub prepare_create: fn(&mut Value),
+    /// Keeps what the request may not change; status has been dealt with already.
+    pub prepare_update: fn(&Value, &mut Value),
+    /// Whether `metadata.generation` counts changes of everything but metadata and status.
+    pub has_generation: bool,
+    /// Whether `status` belongs to a subresource.
+    pub has_status: bool,
+    /// The rule for `metadata.name`.
+    pub name: fn(&str) -> Option<String>,
+    /// All but metadata, on create.
+    pub validate: fn(&Node, &mut Causes),
+    /// All but metadata, on update of the object itself; the arguments are the old and the new object.
+    pub validate_update: fn(&Node, &Node, &mut Causes),
+    /// Columns of tables.
+    pub columns: &'static [Column],
+    /// A row's cells, as many as columns.
+    pub cells: fn(&Value, Timestamp) -> Vec<Value>,
+    /// What field selectors can name beyond `metadata.name` and `metadata.namespace`.
+    pub field_labels: &'static [&'static str],
+    /// How such a label is read when the path is not the label itself.
+    pub field_label: fn(&Value, &str) -> Option<String>,
+}
+
+impl Rules {
+    /// A kind with metadata only.
+    pub const NONE: Rules = Rules {
+        default: |_| {},
+        prepare_create: |_| {},
+        prepare_update: |_, _| {},
+        has_generation: false,
+        has_status: false,
+        name: |_| None,
+        validate: |_, _| {},
+        validate_update: |_, _, _| {},
+        columns: &[],
+        cells: |_, _| Vec::new(),
+        field_labels: &[],
+        field_label: |_, _| None,
+    };
+}

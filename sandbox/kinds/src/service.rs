@@ -1,0 +1,5 @@
+//! service.
+
+use crate::rules::Rules;
+
+pub(crate) static RULES: Rules = Rules::NONE;

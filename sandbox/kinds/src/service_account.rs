@@ -1,0 +1,5 @@
+//! service_account.
+
+use crate::rules::Rules;
+
+pub(crate) static RULES: Rules = Rules::NONE;

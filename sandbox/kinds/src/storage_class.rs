@@ -1,0 +1,5 @@
+//! storage_class.
+
+use crate::rules::Rules;
+
+pub(crate) static RULES: Rules = Rules::NONE;
