@@ -18,8 +18,15 @@ impl Stream {
     /// Takes a descriptor over, which becomes non-blocking.
     pub(crate) fn new(file: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&file, true)?;
-        Ok(Self { file: AsyncFd::register(file)? })
+        Ok(Self { file: watched(file)? })
     }
+}
+
+/// A descriptor that tokio tells about. It is owned here, so that it stays open for as long as it is watched: that is what
+/// the deprecation is about.
+#[allow(deprecated)]
+pub(crate) fn watched(file: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::new(file)
 }
 
 impl AsyncRead for Stream {
