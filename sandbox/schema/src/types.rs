@@ -44,10 +44,16 @@ pub struct Field {
     pub name: &'static str,
     /// What it holds.
     pub shape: Shape,
+    /// Whether one manager owns the whole value; always false for lists, whose kind tells.
+    pub atomic: bool,
     /// How a strategic merge patch treats it.
     pub strategy: Strategy,
-    /// What the API server fills in when it is missing, as JSON text; only known for simple values.
+    /// What becomes of it when it is empty.
+    pub empty: Empty,
+    /// What the API server fills in when it is missing, as JSON text; only told for simple values that are not their type's zero.
     pub default: Option<&'static str>,
+    /// The decoder's name of its type, where the shape does not tell, such as `v1.PullPolicy`.
+    pub(crate) decoded_as: Option<&'static str>,
 }
 
 /// What a value can be.
@@ -83,6 +89,13 @@ pub enum Shape {
     List(&'static Shape, ListKind),
 }
 
+impl Shape {
+    /// Whether one manager owns the whole value where no field says otherwise: in lists and maps.
+    pub fn is_atomic(&self) -> bool {
+        matches!(self, Self::Object(inner) if inner.atomic)
+    }
+}
+
 /// How the elements of a list are told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListKind {
@@ -95,7 +108,7 @@ pub enum ListKind {
 }
 
 /// How a strategic merge patch treats a field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Strategy {
     /// The lists are merged instead of replaced.
     pub merge: bool,
@@ -103,4 +116,15 @@ pub struct Strategy {
     pub key: Option<&'static str>,
     /// `$retainKeys` is honoured.
     pub retain_keys: bool,
+}
+
+/// What becomes of an empty field when an object is decoded and stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Empty {
+    /// Zero and `""` are values; only `null` goes.
+    Kept,
+    /// Zero, `""`, `[]` and `{}` go, too.
+    Dropped,
+    /// It is always there: filled with zero, `""`, `{}` or `null`.
+    Filled,
 }
