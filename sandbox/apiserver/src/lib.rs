@@ -1,1 +1,37 @@
 //! The sandbox's API server: store, verbs, watches, admission, authentication, authorization.
+//!
+//! [`Api`] is the whole of it in process; [`serve`] opens it to `kubectl` and others over HTTPS. Both take the same way
+//! through defaulting, admission and validation.
+
+mod admission;
+mod api;
+mod authentication;
+mod chunks;
+mod credentials;
+mod delete;
+mod metadata;
+mod options;
+mod rbac;
+mod selectors;
+mod serve;
+mod status;
+mod store;
+pub mod streams;
+mod user;
+mod watch;
+mod write;
+
+pub use admission::{Attempt, Operation};
+pub use api::{Api, OpenError, Options};
+pub use authentication::{Token, TokenRequest, service_account_token};
+pub use credentials::{Credentials, CredentialsError, Identity};
+pub use options::{
+    DeleteOptions, Deleted, List, ListOptions, Patch, Propagation, VersionMatch, WatchOptions, WriteOptions,
+};
+pub use rbac::{Attributes, Decision, allowed};
+pub use selectors::{FieldSelector, Selector};
+pub use serve::serve;
+pub use status::{Details, Status};
+pub use store::{Changed, Changes, DiskError};
+pub use user::User;
+pub use watch::{EventKind, Watch, WatchEvent};
