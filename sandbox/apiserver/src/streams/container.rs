@@ -14,9 +14,7 @@ pub(crate) fn choose(pod: &Value, wanted: Option<&str>) -> Result<String, Status
     let (main, all) = (names("containers"), [names("initContainers"), names("containers")].concat());
     match (wanted, main.as_slice()) {
         (Some(wanted), _) if all.contains(&wanted) => Ok(wanted.to_owned()),
-        (Some(wanted), _) => {
-            Err(Status::bad_request(format!("container {wanted} is not valid for pod {pod_name}")))
-        }
+        (Some(wanted), _) => Err(Status::bad_request(format!("container {wanted} is not valid for pod {pod_name}"))),
         (None, [only]) => Ok((*only).to_owned()),
         (None, _) => Err(Status::bad_request(format!(
             "a container name must be specified for pod {pod_name}, choose one of: [{}]",

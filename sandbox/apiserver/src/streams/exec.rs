@@ -246,8 +246,7 @@ mod tests {
             to.send(Event::Opened(number, vec![("streamtype".to_owned(), kind.to_owned())])).await.unwrap();
         }
         let options = ExecOptions { stdin: true, stdout: true, tty: true, ..ExecOptions::default() };
-        let expected =
-            Wires { status: Some(1), stdin: Some(5), stdout: Some(7), resize: Some(9), stderr: None };
+        let expected = Wires { status: Some(1), stdin: Some(5), stdout: Some(7), resize: Some(9), stderr: None };
         assert_eq!(spdy_wires(&options, &mut incoming).await, Some(expected));
         drop(to);
         assert_eq!(spdy_wires(&options, &mut incoming).await, None);

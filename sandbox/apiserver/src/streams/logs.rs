@@ -16,11 +16,7 @@ use crate::status::quoted;
 use crate::{Details, Status};
 
 /// Answers with the log that the query asks for.
-pub(crate) async fn serve(
-    streams: &Arc<dyn PodStreams>,
-    pod: &Value,
-    query: &Query,
-) -> Result<Response<Body>, Status> {
+pub(crate) async fn serve(streams: &Arc<dyn PodStreams>, pod: &Value, query: &Query) -> Result<Response<Body>, Status> {
     let options = options(pod["metadata"]["name"].as_str().unwrap_or_default(), query)?;
     let container = container::choose(pod, query.first("container"))?;
     let body = if container::on_node(pod).is_ok() {
@@ -37,7 +33,8 @@ pub(crate) async fn serve(
 
 /// Reads the query and refuses what makes no sense.
 fn options(pod: &str, query: &Query) -> Result<LogOptions, Status> {
-    let [tail_lines, limit_bytes, since_seconds] = ["tailLines", "limitBytes", "sinceSeconds"].map(|it| query.number(it));
+    let [tail_lines, limit_bytes, since_seconds] =
+        ["tailLines", "limitBytes", "sinceSeconds"].map(|it| query.number(it));
     let (tail_lines, limit_bytes, since_seconds) = (tail_lines?, limit_bytes?, since_seconds?);
     let since_time = query.first("sinceTime").map(str::to_owned);
     let invalid = |field: &str, value: i64, why: &str| {
@@ -45,13 +42,16 @@ fn options(pod: &str, query: &Query) -> Result<LogOptions, Status> {
         cause("FieldValueInvalid", field, message)
     };
     let mut causes = Vec::new();
-    causes.extend(tail_lines.filter(|it| *it < 0).map(|it| invalid("tailLines", it, "must be greater than or equal to 0")));
+    causes.extend(
+        tail_lines.filter(|it| *it < 0).map(|it| invalid("tailLines", it, "must be greater than or equal to 0")),
+    );
     causes.extend(limit_bytes.filter(|it| *it < 1).map(|it| invalid("limitBytes", it, "must be greater than 0")));
     if since_seconds.is_some() && since_time.is_some() {
         let why = "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified";
         causes.push(cause("FieldValueForbidden", "", why.to_owned()));
     } else {
-        causes.extend(since_seconds.filter(|it| *it < 1).map(|it| invalid("sinceSeconds", it, "must be greater than 0")));
+        causes
+            .extend(since_seconds.filter(|it| *it < 1).map(|it| invalid("sinceSeconds", it, "must be greater than 0")));
     }
     if let Some(stream) = query.first("stream").filter(|stream| *stream != "All") {
         let why = format!("Forbidden: stream {stream} alone cannot be had in the sandbox, only All");
@@ -91,7 +91,9 @@ mod tests {
 
     #[test]
     fn options_are_read_from_the_query() {
-        let query = Query::parse("follow=true&previous=false&tailLines=5&limitBytes=9&timestamps=1&sinceTime=2026-01-01T00%3A00%3A00Z");
+        let query = Query::parse(
+            "follow=true&previous=false&tailLines=5&limitBytes=9&timestamps=1&sinceTime=2026-01-01T00%3A00%3A00Z",
+        );
         let expected = LogOptions {
             follow: true,
             tail_lines: Some(5),

@@ -10,12 +10,15 @@ impl Query {
     /// Reads what follows the question mark.
     pub(crate) fn parse(text: &str) -> Self {
         let pairs = text.split('&').filter(|pair| !pair.is_empty());
-        Self(pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(a, b)| (decode(a), decode(b))).collect())
+        Self(
+            pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(a, b)| (decode(a), decode(b))).collect(),
+        )
     }
 
     /// Every value of a name.
-    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    pub(crate) fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> + use<'a> {
+        let name = name.to_owned();
+        self.0.iter().filter(move |(key, _)| *key == name).map(|(_, value)| value.as_str())
     }
 
     /// The first value of a name that is not empty.
@@ -56,9 +59,13 @@ mod tests {
 
     #[test]
     fn a_query_is_decoded_and_keeps_its_order() {
-        let query = Query::parse("command=sh&command=-c&command=echo+%22a%26b%22+100%&stdin=true&tty=0&stderr=false&stdout");
+        let query =
+            Query::parse("command=sh&command=-c&command=echo+%22a%26b%22+100%&stdin=true&tty=0&stderr=false&stdout");
         assert_eq!(query.all("command").collect::<Vec<_>>(), ["sh", "-c", "echo \"a&b\" 100%"]);
-        assert_eq!(["stdin", "tty", "stderr", "stdout", "none"].map(|name| query.flag(name)), [true, false, false, true, false]);
+        assert_eq!(
+            ["stdin", "tty", "stderr", "stdout", "none"].map(|name| query.flag(name)),
+            [true, false, false, true, false]
+        );
     }
 
     #[test]
@@ -67,6 +74,9 @@ mod tests {
         assert_eq!(query.number("limitBytes"), Ok(Some(7)));
         assert_eq!(query.number("sinceSeconds"), Ok(None));
         let refused = query.number("tailLines").unwrap_err();
-        assert_eq!((refused.code, refused.message.as_str()), (400, "strconv.ParseInt: parsing \"ten\": invalid syntax"));
+        assert_eq!(
+            (refused.code, refused.message.as_str()),
+            (400, "strconv.ParseInt: parsing \"ten\": invalid syntax")
+        );
     }
 }

@@ -301,12 +301,21 @@ mod tests {
         let headers = prop::collection::vec(("[a-z]{1,9}", "[ -~]{0,20}"), 0..4);
         let data = prop::collection::vec(any::<u8>(), 0..300).prop_map(Bytes::from);
         prop_oneof![
-            (stream.clone(), headers.clone(), any::<bool>())
-                .prop_map(|(stream, headers, last)| Frame::Open { stream, headers, last }),
-            (stream.clone(), headers.clone(), any::<bool>())
-                .prop_map(|(stream, headers, last)| Frame::Reply { stream, headers, last }),
-            (stream.clone(), headers, any::<bool>())
-                .prop_map(|(stream, headers, last)| Frame::Headers { stream, headers, last }),
+            (stream.clone(), headers.clone(), any::<bool>()).prop_map(|(stream, headers, last)| Frame::Open {
+                stream,
+                headers,
+                last
+            }),
+            (stream.clone(), headers.clone(), any::<bool>()).prop_map(|(stream, headers, last)| Frame::Reply {
+                stream,
+                headers,
+                last
+            }),
+            (stream.clone(), headers, any::<bool>()).prop_map(|(stream, headers, last)| Frame::Headers {
+                stream,
+                headers,
+                last
+            }),
             (stream.clone(), data, any::<bool>()).prop_map(|(stream, data, last)| Frame::Data { stream, data, last }),
             (stream.clone(), any::<u32>()).prop_map(|(stream, status)| Frame::Reset { stream, status }),
             any::<u32>().prop_map(|id| Frame::Ping { id }),
