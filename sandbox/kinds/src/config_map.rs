@@ -1,5 +1,5 @@
-//! config_map.
+//! Configuration maps.
 
 use crate::rules::Rules;
 
-pub(crate) static RULES: Rules = Rules::NONE;
+pub(crate) static RULES: Rules = Rules { type_name: "ConfigMap", ..Rules::NONE };

@@ -5,6 +5,8 @@
 //! creation time), [`prepare_create`] or [`prepare_update`], [`validate_create`] or [`validate_update`].
 
 mod cause;
+mod edit;
+mod encoding;
 mod node;
 mod refused;
 mod resource;
@@ -15,6 +17,7 @@ mod table_columns;
 
 pub mod pod;
 pub mod quantity;
+pub mod service;
 
 mod cluster_role;
 mod config_map;
@@ -33,7 +36,6 @@ mod resource_quota;
 mod review;
 mod role_binding;
 mod secret;
-mod service;
 mod service_account;
 mod storage_class;
 

@@ -169,6 +169,13 @@ impl Quantity {
         self.rounded_up(1_000_000)
     }
 
+    /// The next whole number of thousandths.
+    #[must_use]
+    pub fn rounded_up_to_millis(self) -> Quantity {
+        let rest = self.nanos.rem_euclid(1_000_000);
+        Quantity { nanos: self.nanos + if rest == 0 { 0 } else { 1_000_000 - rest }, ..self }
+    }
+
     /// Whether there is nothing.
     pub fn is_zero(self) -> bool {
         self.nanos == 0

@@ -9,16 +9,24 @@ use serde_json::Value;
 /// The behaviour of one kind. [`Rules::NONE`] has the common behaviour; a kind overrides what differs.
 #[derive(Debug)]
 pub(crate) struct Rules {
+    /// The type's name in the table of encodings.
+    pub type_name: &'static str,
     /// Fills what was left out.
     pub default: fn(&mut Value),
     /// Sets what only the server may set, after metadata is complete.
     pub prepare_create: fn(&mut Value),
     /// Keeps what the request may not change; status has been dealt with already.
     pub prepare_update: fn(&Value, &mut Value),
-    /// Whether `metadata.generation` counts changes of everything but metadata and status.
+    /// Keeps what a request for the subresource `status` may not change; everything but metadata and status is kept.
+    pub prepare_status: fn(&Value, &mut Value),
+    /// Whether `metadata.generation` counts changes.
     pub has_generation: bool,
+    /// Whether a change counts.
+    pub is_new_generation: fn(&Value, &Value) -> bool,
     /// Whether `status` belongs to a subresource.
     pub has_status: bool,
+    /// Whether a new object may come with a status.
+    pub has_status_from_start: bool,
     /// The rule for `metadata.name`.
     pub name: fn(&str) -> Option<String>,
     /// All but metadata, on create.
@@ -38,11 +46,15 @@ pub(crate) struct Rules {
 impl Rules {
     /// A kind with metadata only.
     pub const NONE: Rules = Rules {
+        type_name: "",
         default: |_| {},
         prepare_create: |_| {},
         prepare_update: |_, _| {},
+        prepare_status: |_, _| {},
         has_generation: false,
+        is_new_generation: |old, new| old.get("spec") != new.get("spec"),
         has_status: false,
+        has_status_from_start: false,
         name: |_| None,
         validate: |_, _| {},
         validate_update: |_, _, _| {},

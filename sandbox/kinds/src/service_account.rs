@@ -1,5 +1,5 @@
-//! service_account.
+//! Service accounts.
 
 use crate::rules::Rules;
 
-pub(crate) static RULES: Rules = Rules::NONE;
+pub(crate) static RULES: Rules = Rules { type_name: "ServiceAccount", ..Rules::NONE };

@@ -1,6 +1,7 @@
 //! The steps of a request, the same for all kinds; what differs is in each kind's row of rules.
 
 use crate::cause::{Cause, Causes};
+use crate::encoding;
 use crate::node::Node;
 use crate::resource::Resource;
 use crate::table_columns::Column;
@@ -11,6 +12,7 @@ use serde_json::Value;
 ///
 /// Doing it again changes nothing.
 pub fn default(resource: &Resource, object: &mut Value) {
+    encoding::normalize(resource.rules.type_name, object);
     (resource.rules.default)(object);
 }
 
@@ -19,8 +21,8 @@ pub fn default(resource: &Resource, object: &mut Value) {
 /// Assumes that `metadata` is complete (name, namespace, uid) and that [`default`] has run.
 pub fn prepare_create(resource: &Resource, object: &mut Value) {
     let Some(fields) = object.as_object_mut() else { return };
-    if resource.rules.has_status {
-        fields.remove("status");
+    if resource.rules.has_status && !resource.rules.has_status_from_start {
+        fields.insert("status".to_owned(), encoding::zero(resource.rules.type_name, "status"));
     }
     if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("generation");
@@ -47,11 +49,16 @@ pub fn prepare_update(resource: &Resource, old: &Value, new: &mut Value, subreso
         for field in others.iter().map(String::as_str).chain(["spec"]) {
             keep(old, fields, field);
         }
+        (rules.prepare_status)(old, new);
     } else {
         (rules.prepare_update)(old, new);
     }
     if rules.has_generation {
-        count_generation(old, new);
+        let before = old["metadata"]["generation"].as_i64().unwrap_or_default();
+        let changed = (rules.is_new_generation)(old, new);
+        if let Some(metadata) = new.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.insert("generation".to_owned(), (before + i64::from(changed)).into());
+        }
     }
 }
 
@@ -63,14 +70,6 @@ fn keep(old: &Value, fields: &mut serde_json::Map<String, Value>, field: &str) {
         None => {
             fields.remove(field);
         }
-    }
-}
-
-fn count_generation(old: &Value, new: &mut Value) {
-    let before = old["metadata"]["generation"].as_i64().unwrap_or_default();
-    let changed = old.get("spec") != new.get("spec");
-    if let Some(metadata) = new.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.insert("generation".to_owned(), (before + i64::from(changed)).into());
     }
 }
 

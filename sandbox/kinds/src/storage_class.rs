@@ -1,5 +1,12 @@
-//! storage_class.
+//! Storage classes.
 
+use crate::edit::fill;
 use crate::rules::Rules;
+use serde_json::Value;
 
-pub(crate) static RULES: Rules = Rules::NONE;
+pub(crate) static RULES: Rules = Rules { type_name: "StorageClass", default, ..Rules::NONE };
+
+fn default(class: &mut Value) {
+    fill(class, "reclaimPolicy", "Delete");
+    fill(class, "volumeBindingMode", "Immediate");
+}

@@ -1,8 +1,55 @@
-//! Pods.
+//! Pods: what they get, what they may be, how they are shown.
 
+use crate::edit::{self, list};
 use crate::rules::Rules;
+use serde_json::{Value, json};
 
+mod defaults;
 mod helpers;
+
+pub(crate) use defaults::default_template;
 pub use helpers::*;
 
-pub(crate) static RULES: Rules = Rules::NONE;
+pub(crate) static RULES: Rules = Rules {
+    type_name: "Pod",
+    default: defaults::default_pod,
+    prepare_create,
+    prepare_status,
+    has_generation: true,
+    has_status: true,
+    ..Rules::NONE
+};
+
+fn prepare_create(pod: &mut Value) {
+    let mut status = json!({"phase": "Pending", "qosClass": qos_class(pod)});
+    if !list(&pod["spec"], "schedulingGates").is_empty() {
+        edit::set(
+            &mut status,
+            "conditions",
+            json!([{
+                "type": "PodScheduled",
+                "status": "False",
+                "lastProbeTime": null,
+                "lastTransitionTime": null,
+                "reason": "SchedulingGated",
+                "message": "Scheduling is blocked due to non-empty scheduling gates",
+            }]),
+        );
+    }
+    edit::set(pod, "status", status);
+}
+
+/// A kubelet's status keeps what only the server decides.
+fn prepare_status(old: &Value, new: &mut Value) {
+    let owners = old["metadata"].get("ownerReferences").cloned();
+    if let Some(metadata) = edit::part(new, "metadata") {
+        edit::remove(metadata, "ownerReferences");
+        if let Some(owners) = owners {
+            edit::set(metadata, "ownerReferences", owners);
+        }
+    }
+    let class = old["status"]["qosClass"].clone();
+    if let Some(status) = edit::object(new, "status") {
+        edit::fill(status, "qosClass", class);
+    }
+}
