@@ -2,71 +2,46 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
+use crate::agent::Prefix;
 use crate::config::{
     Capabilities, ContainerConfig, ExecConfig, Exit, NodeOptions, PodConfig, PodHandle, ServiceAddress, Started,
 };
 use crate::error::{NodeError, StartContainerError, StartError};
+use crate::exec_handle::{ExecExit, ExecHandle, Terminal};
+use crate::forbidden::failed;
+use crate::link::{Link, Reply};
+use crate::messages::{Answer, Request};
 use crate::stream::Stream;
 
 /// A running node. Clones are the same node; when the last one is dropped, or this process dies in whatever way,
 /// everything that ran on it is gone.
 #[derive(Debug, Clone)]
 pub struct Node {
+    link: Link,
     capabilities: Capabilities,
+    address: Ipv4Addr,
 }
 
-/// A program that was started in a running container. Dropping it kills the program, unless it has ended.
-#[derive(Debug)]
-pub struct ExecHandle {
-    /// To write to it, if that was asked for. Dropping it ends its input (without a terminal).
-    pub stdin: Option<Stream>,
-    /// Its output (with a terminal: errors, too), if asked for.
-    pub stdout: Option<Stream>,
-    /// Its errors, if asked for and there is no terminal.
-    pub stderr: Option<Stream>,
-    /// Its terminal, if it has one.
-    pub terminal: Option<Terminal>,
-    /// Its end.
-    pub exit: ExecExit,
-}
-
-/// The end of a program that was started in a running container. Dropping it kills the program, unless it has ended.
-#[derive(Debug)]
-pub struct ExecExit {}
-
-impl ExecExit {
-    /// How the program ended.
-    pub async fn wait(&mut self) -> Result<Exit, NodeError> {
-        Err(NodeError::Stopped)
-    }
-}
-
-/// The terminal of a program.
-#[derive(Debug)]
-pub struct Terminal {}
-
-impl Terminal {
-    /// Tells the program how large its window is.
-    pub fn resize(&self, columns: u16, rows: u16) -> io::Result<()> {
-        let _ = (columns, rows);
-        Err(io::ErrorKind::Unsupported.into())
-    }
-}
-
-#[allow(clippy::unused_async)]
 impl Node {
-    /// Starts the node's agent: the first process of its own PID namespace and root of its own user namespace.
+    /// Starts the node's agent: the first process of its own PID namespace and root of its own user namespace. Works
+    /// inside a runtime of tokio's; the node lives no longer than that.
     ///
     /// # Errors
     /// What the machine does not allow, with the setting that would.
-    pub async fn start(options: NodeOptions) -> Result<Self, StartError> {
-        Err(StartError::Option(format!("not built yet: {options:?}")))
+    pub async fn start(mut options: NodeOptions) -> Result<Self, StartError> {
+        check(&options)?;
+        let folder = options.folder.display().to_string();
+        std::fs::create_dir_all(&options.folder).map_err(failed(format!("make the folder {folder}")))?;
+        options.folder = options.folder.canonicalize().map_err(failed(format!("find the folder {folder}")))?;
+        let (link, launched) = Link::make(options).await?;
+        Ok(Self { link, capabilities: launched.0, address: launched.1 })
     }
 
     /// What this machine lets the node have.
@@ -76,79 +51,118 @@ impl Node {
 
     /// The node's own address in the pod network.
     pub fn address(&self) -> Ipv4Addr {
-        Ipv4Addr::UNSPECIFIED
+        self.address
+    }
+
+    async fn ask(&self, request: Request) -> Result<Reply, NodeError> {
+        self.link.ask(request).await
+    }
+
+    async fn do_it(&self, request: Request) -> Result<(), NodeError> {
+        match self.ask(request).await?.answer {
+            Answer::Done => Ok(()),
+            other => Err(wrong(other)),
+        }
     }
 
     /// Makes a pod's network and gives it its address.
     pub async fn start_pod(&self, config: PodConfig) -> Result<PodHandle, NodeError> {
-        let _ = config;
-        Err(NodeError::Stopped)
+        match self.ask(Request::StartPod(config)).await?.answer {
+            Answer::Pod(handle) => Ok(handle),
+            other => Err(wrong(other)),
+        }
     }
 
     /// Kills what still runs in a pod and removes its network and its containers. A pod that is not there is no error.
     pub async fn stop_pod(&self, id: &str) -> Result<(), NodeError> {
-        let _ = id;
-        Err(NodeError::Stopped)
+        self.do_it(Request::StopPod { id: id.to_owned() }).await
     }
 
     /// Starts a program in a pod. When this returns, the program itself runs.
     pub async fn start_container(&self, config: ContainerConfig) -> Result<Started, StartContainerError> {
-        let _ = config;
-        Err(NodeError::Stopped.into())
+        let id = config.id.clone();
+        self.link.expect_end(&id);
+        let answer = self.ask(Request::StartContainer(Box::new(config))).await.map(|reply| reply.answer);
+        let error = match answer {
+            Ok(Answer::Started(started)) => return Ok(started),
+            Ok(Answer::NotStarted(error)) => error,
+            Ok(other) => wrong(other).into(),
+            Err(error) => error.into(),
+        };
+        Err(error)
     }
 
     /// How a container ended, as soon as it has; its output is in its log by then.
     pub async fn wait(&self, container: &str) -> Result<Exit, NodeError> {
-        let _ = container;
-        Err(NodeError::Stopped)
+        self.link.end(container).await
     }
 
     /// Sends a signal to a container's program. One that has ended is no error.
     pub async fn signal(&self, container: &str, signal: i32) -> Result<(), NodeError> {
-        let _ = (container, signal);
-        Err(NodeError::Stopped)
+        self.do_it(Request::Signal { container: container.to_owned(), signal }).await
     }
 
     /// Sends `signal` (usually 15), after `grace` 9, and tells how it ended.
     pub async fn stop_container(&self, container: &str, signal: i32, grace: Duration) -> Result<Exit, NodeError> {
-        let _ = (container, signal, grace);
-        Err(NodeError::Stopped)
+        const KILL: i32 = 9;
+        self.signal(container, signal).await?;
+        if let Ok(exit) = tokio::time::timeout(grace, self.wait(container)).await {
+            return exit;
+        }
+        self.signal(container, KILL).await?;
+        self.wait(container).await
     }
 
     /// Kills a container if it still runs and removes what it wrote to its root. Its log stays.
     pub async fn remove_container(&self, container: &str) -> Result<(), NodeError> {
-        let _ = container;
-        Err(NodeError::Stopped)
+        self.do_it(Request::RemoveContainer { id: container.to_owned() }).await?;
+        self.link.forget_end(container);
+        Ok(())
     }
 
     /// Starts a further program in a running container, as its user and with its environment.
     pub async fn exec(&self, container: &str, config: ExecConfig) -> Result<ExecHandle, StartContainerError> {
-        let _ = (container, config);
-        Err(NodeError::Stopped.into())
+        let reply = self.ask(Request::Exec { container: container.to_owned(), config: config.clone() }).await?;
+        let (exec, end) = match (reply.answer, reply.end) {
+            (Answer::Exec { exec }, Some(end)) => (exec, end),
+            (Answer::NotStarted(error), _) => return Err(error),
+            (other, _) => return Err(wrong(other).into()),
+        };
+        let exit = ExecExit::new(exec, end, &self.link);
+        let streams = ExecHandle::new(&config, reply.descriptors, exit);
+        streams.map_err(|error| StartContainerError::Setup(format!("cannot use the program's streams: {error}")))
     }
 
     /// A connection from the node's own address to one in the cluster.
     pub async fn connect(&self, address: SocketAddrV4) -> io::Result<TcpStream> {
-        let _ = address;
-        Err(io::ErrorKind::Unsupported.into())
+        let socket = self.socket(Request::Socket).await?;
+        TcpSocket::from_std_stream(socket.into()).connect(SocketAddr::V4(address)).await
     }
 
     /// Listens inside the cluster, at the node's own address or any of the service network, for this process.
     pub async fn listen_in_cluster(&self, address: SocketAddrV4) -> io::Result<TcpListener> {
-        let _ = address;
-        Err(io::ErrorKind::Unsupported.into())
+        let listener: std::net::TcpListener = self.socket(Request::Listen { address }).await?.into();
+        listener.set_nonblocking(true)?;
+        TcpListener::from_std(listener)
+    }
+
+    async fn socket(&self, request: Request) -> io::Result<OwnedFd> {
+        let mut reply = self.ask(request).await.map_err(io::Error::other)?;
+        match (reply.answer, reply.descriptors.pop()) {
+            (Answer::Socket, Some(socket)) => Ok(socket),
+            (Answer::NoSocket(errno), _) => Err(io::Error::from_raw_os_error(errno)),
+            (other, _) => Err(io::Error::other(wrong(other))),
+        }
     }
 
     /// Says which services there are; replaces what was said before. Connections that are open stay.
     pub async fn set_services(&self, services: Vec<ServiceAddress>) -> Result<(), NodeError> {
-        let _ = services;
-        Err(NodeError::Stopped)
+        self.do_it(Request::SetServices(services)).await
     }
 
     /// Says which names there are (whole, without a dot at the end); replaces what was said before.
     pub async fn set_names(&self, names: BTreeMap<String, Vec<Ipv4Addr>>) -> Result<(), NodeError> {
-        let _ = names;
-        Err(NodeError::Stopped)
+        self.do_it(Request::SetNames(names)).await
     }
 
     /// Gives a file or folder, with all below it, to users as containers see them, which this process may not be
@@ -161,19 +175,83 @@ impl Node {
         group: Option<u32>,
         mode: Option<u32>,
     ) -> Result<(), NodeError> {
-        let _ = (path, user, group, mode);
-        Err(NodeError::Stopped)
+        self.do_it(Request::Give { path: path.to_owned(), user, group, mode }).await
     }
 
     /// Removes a folder with files that containers' users own. One that is not there is no error.
     pub async fn remove_folder(&self, path: &Path) -> Result<(), NodeError> {
-        let _ = path;
-        Err(NodeError::Stopped)
+        self.do_it(Request::RemoveFolder { path: path.to_owned() }).await
     }
 
     /// Resolves when the node has stopped for whatever reason.
-    pub async fn stopped(&self) {}
+    pub async fn stopped(&self) {
+        self.link.gone().await;
+    }
 
     /// Kills everything; when this returns nothing is left of it but its folder.
-    pub async fn stop(&self) {}
+    pub async fn stop(&self) {
+        self.link.hang_up();
+        self.link.gone().await;
+    }
+}
+
+/// An answer to another question, or an error.
+fn wrong(answer: Answer) -> NodeError {
+    match answer {
+        Answer::NotDone(error) => error,
+        other => NodeError::Failed { what: "understand the agent".to_owned(), cause: format!("it says {other:?}") },
+    }
+}
+
+fn check(options: &NodeOptions) -> Result<(), StartError> {
+    let prefix = |name: &str, text: &str| {
+        Prefix::parse(text).ok_or_else(|| {
+            StartError::Option(format!("{name} {text:?} is not a network: give one like 10.244.0.0/16, of length 8 to 30"))
+        })
+    };
+    let pods = prefix("the pod network", &options.pod_network)?;
+    let services = prefix("the service network", &options.service_network)?;
+    if pods.contains(services.address) || services.contains(pods.address) {
+        return Err(StartError::Option("the pod network and the service network overlap".to_owned()));
+    }
+    if !services.contains(options.dns) {
+        return Err(StartError::Option(format!("the DNS address {} is not in the service network", options.dns)));
+    }
+    if options.outside_network {
+        return Err(StartError::Option(
+            "pods of the sandbox cannot reach networks outside of it: bring what they need with their images or as \
+             files, or use another provider"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Tries whether this machine lets a node be, at the cost of starting one that is stopped at once.
+///
+/// # Errors
+/// What the machine does not allow, with the setting that would.
+pub async fn preflight(folder: &Path) -> Result<Capabilities, StartError> {
+    let node = Node::start(NodeOptions::new(folder)).await?;
+    node.stop().await;
+    Ok(node.capabilities)
+}
+
+impl ExecHandle {
+    fn new(config: &ExecConfig, descriptors: Vec<OwnedFd>, exit: ExecExit) -> io::Result<Self> {
+        let mut descriptors = descriptors.into_iter();
+        let mut handle = Self { stdin: None, stdout: None, stderr: None, terminal: None, exit };
+        if config.tty {
+            let Some(terminal) = descriptors.next() else { return Err(io::ErrorKind::InvalidData.into()) };
+            handle.stdin = config.stdin.then(|| terminal.try_clone().and_then(Stream::new)).transpose()?;
+            handle.stdout = config.stdout.then(|| terminal.try_clone().and_then(Stream::new)).transpose()?;
+            handle.terminal = Some(Terminal::new(terminal));
+            return Ok(handle);
+        }
+        let mut next = |wanted: bool| wanted.then(|| descriptors.next()).flatten().map(Stream::new).transpose();
+        handle.stdin = next(config.stdin)?;
+        handle.stdout = next(config.stdout)?;
+        handle.stderr = next(config.stderr)?;
+        Ok(handle)
+    }
 }

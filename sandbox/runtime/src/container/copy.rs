@@ -1,0 +1,31 @@
+//! A copy of an image, for machines where no layer can be put over it.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{MetadataExt, lchown, symlink};
+use std::path::Path;
+
+/// Copies a folder with all below it: files, folders and links, with modes and, as far as allowed, owners.
+pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let metadata = fs::symlink_metadata(from)?;
+    if metadata.is_symlink() {
+        symlink(fs::read_link(from)?, to)?;
+    } else if metadata.is_dir() {
+        fs::create_dir(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        }
+    } else if metadata.is_file() {
+        fs::copy(from, to)?;
+    } else {
+        // Devices and the like: no image needs them, and nobody here may make them.
+        return Ok(());
+    }
+    let _ = lchown(to, Some(metadata.uid()), Some(metadata.gid()));
+    if !metadata.is_symlink() {
+        // After the owner, since a change of that takes some bits away.
+        fs::set_permissions(to, metadata.permissions())?;
+    }
+    Ok(())
+}

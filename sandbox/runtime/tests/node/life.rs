@@ -1,0 +1,115 @@
+//! The life of a node, and the same tests as another user.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Trial;
+
+use crate::machine::{Machine, Result, text};
+
+const OWNER: &str = "owner-of-a-node";
+const ORDINARY: &str = "stranger";
+
+/// When this process was started to own a node and be killed: does that.
+pub fn entry() -> Option<ExitCode> {
+    if std::env::args().next()? != OWNER {
+        return None;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let done: Result = runtime.block_on(async {
+        let machine = Machine::start().await?;
+        machine.pod("p").await?;
+        machine.start_container(machine.container("p", "c", "sleep 12345 & sleep 54321")).await?;
+        println!("ready {}", machine.path("").display());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        Ok(())
+    });
+    if let Err(error) = done {
+        println!("failed {error}");
+    }
+    Some(ExitCode::FAILURE)
+}
+
+/// Everything of the machine that a node could leave behind.
+fn traces() -> Result<BTreeSet<String>> {
+    let mut traces = BTreeSet::new();
+    for entry in std::fs::read_dir("/proc").map_err(text)?.flatten() {
+        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let line = String::from_utf8_lossy(&line).replace('\0', " ");
+        if ["infra-sandbox-", "sleep 12345", "sleep 54321"].iter().any(|part| line.contains(part)) {
+            traces.insert(format!("process {} {line}", entry.file_name().display()));
+        }
+    }
+    for controller in ["cpu", "memory", "pids", "."] {
+        let folder = std::path::Path::new("/sys/fs/cgroup").join(controller);
+        find_groups(&folder, &mut traces);
+    }
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").map_err(text)?;
+    traces.extend(mounts.lines().filter(|line| line.contains("overlay")).map(str::to_owned));
+    for entry in std::fs::read_dir("/sys/class/net").into_iter().flatten().flatten() {
+        traces.insert(format!("interface {}", entry.file_name().display()));
+    }
+    Ok(traces)
+}
+
+fn find_groups(folder: &std::path::Path, traces: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            if entry.file_name().to_string_lossy().starts_with("infra-sandbox-") {
+                traces.insert(format!("group {}", entry.path().display()));
+            }
+            find_groups(&entry.path(), traces);
+        }
+    }
+}
+
+pub async fn nothing_outlives_its_owner() -> Result {
+    let before = traces()?;
+    let mut owner = Command::new("/proc/self/exe").arg0(OWNER).stdout(Stdio::piped()).spawn().map_err(text)?;
+    let mut line = String::new();
+    BufReader::new(owner.stdout.take().ok_or("no output")?).read_line(&mut line).map_err(text)?;
+    let folder = line.trim().strip_prefix("ready ").ok_or_else(|| line.clone())?.to_owned();
+    let during: BTreeSet<String> = traces()?.difference(&before).cloned().collect();
+    if !during.iter().any(|trace| trace.contains("sleep 54321")) {
+        return Err(format!("the container cannot be seen: {during:#?}"));
+    }
+    owner.kill().map_err(text)?;
+    owner.wait().map_err(text)?;
+    let begun = Instant::now();
+    loop {
+        let left: Vec<String> = during.intersection(&traces()?).cloned().collect();
+        if left.is_empty() {
+            break;
+        }
+        if begun.elapsed() > Duration::from_secs(10) {
+            return Err(format!("still there: {left:#?}"));
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    std::fs::remove_dir_all(folder).map_err(text)
+}
+
+/// All tests once more as an ordinary user, if there is one to become.
+pub fn as_ordinary_user() -> Option<Trial> {
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    if !is_root {
+        return None;
+    }
+    let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let is_there = known.lines().any(|line| line.starts_with(&format!("{ORDINARY}:")));
+    if !is_there {
+        eprintln!("skipped: all_of_this_works_for_an_ordinary_user: there is no user {ORDINARY} (useradd -m {ORDINARY})");
+    }
+    let test = Trial::test("all_of_this_works_for_an_ordinary_user", || {
+        let program = std::env::current_exe()?;
+        let output = Command::new("su").args([ORDINARY, "-s", "/bin/sh", "-c"]).arg(format!("cd /; {}", program.display())).output()?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)).into())
+    });
+    Some(test.with_ignored_flag(!is_there))
+}

@@ -1,0 +1,93 @@
+//! Pods in their network.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use runtime::{Protocol, ServiceAddress};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::machine::{Machine, Result, has, same, text};
+
+const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 7, 7);
+
+async fn server(machine: &Machine, pod: &str) -> Result<Ipv4Addr> {
+    let address = machine.pod(pod).await?;
+    let script = "while :; do echo from $(hostname) | nc -l -p 80 > /dev/null; done";
+    machine.start_container(machine.container(pod, pod, script)).await?;
+    Ok(address)
+}
+
+async fn read(machine: &Machine, address: SocketAddrV4) -> Result<String> {
+    for _ in 0..200 {
+        if let Ok(mut stream) = machine.node.connect(address).await {
+            let mut text = String::new();
+            stream.shutdown().await.map_err(self::text)?;
+            if stream.read_to_string(&mut text).await.is_ok() && !text.is_empty() {
+                return Ok(text);
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Err(format!("nobody answers at {address}"))
+}
+
+fn service(port: u16, protocol: Protocol, backends: Vec<SocketAddrV4>) -> ServiceAddress {
+    ServiceAddress { address: SERVICE, port, protocol, backends, affinity_seconds: None }
+}
+
+pub async fn pods_have_ports_of_their_own_and_reach_each_other_and_services(machine: &Machine) -> Result {
+    let (a, b) = (server(machine, "a").await?, server(machine, "b").await?);
+    same(read(machine, SocketAddrV4::new(a, 80)).await?.as_str(), "from a\n")?;
+    same(read(machine, SocketAddrV4::new(b, 80)).await?.as_str(), "from b\n")?;
+    let backends = vec![SocketAddrV4::new(a, 80), SocketAddrV4::new(b, 80)];
+    machine.node.set_services(vec![service(8080, Protocol::Tcp, backends), service(9, Protocol::Tcp, vec![])]).await.map_err(text)?;
+    let name = "web.default.svc.cluster.local".to_owned();
+    machine.node.set_names(BTreeMap::from([(name, vec![SERVICE])])).await.map_err(text)?;
+    machine.pod("client").await?;
+    let get = |address: &str, port: u16| format!("for i in 1 2 3 4 5 6 7 8 9; do nc -w 2 {address} {port} < /dev/null && break; sleep 0.1; done; ");
+    let script = [get(&a.to_string(), 80), get("web", 8080), get("web", 8080), get("web.default", 8080)].concat();
+    let (_, output) = machine.run("client", "clients", &script).await?;
+    has(&output, "from a\n")?;
+    has(&output, "from b\n")?;
+    same(output.lines().count(), 4)?;
+    let script = "nc -w 2 10.96.7.7 9 < /dev/null; echo $?; nslookup other.default.svc.cluster.local 10.96.0.10; nc -w 2 1.1.1.1 80 < /dev/null; echo $?; wget -T 2 -O - http://127.0.0.1:9/";
+    let (_, output) = machine.run("client", "refused", script).await?;
+    has(&output, "10.96.7.7:9: Connection refused\n1\n")?;
+    has(&output, "NXDOMAIN")?;
+    has(&output, "1.1.1.1:80: ")?;
+    machine.node.set_services(Vec::new()).await.map_err(text)?;
+    let (_, output) = machine.run("client", "gone", "nc -w 2 web 8080 < /dev/null").await?;
+    has(&output, "Connection refused")?;
+    for pod in ["a", "b", "client"] {
+        machine.node.stop_pod(pod).await.map_err(text)?;
+    }
+    Ok(())
+}
+
+pub async fn datagrams_reach_a_service_and_come_back(machine: &Machine) -> Result {
+    let address = machine.pod("udp").await?;
+    machine.start_container(machine.container("udp", "udp", "nc -u -l -p 53 -e cat")).await?;
+    let backends = vec![SocketAddrV4::new(address, 53)];
+    machine.node.set_services(vec![service(53, Protocol::Udp, backends)]).await.map_err(text)?;
+    machine.pod("asker").await?;
+    let script = "sleep 0.3; (echo hello; sleep 1) | nc -u -w 2 10.96.7.7 53 | head -n 1";
+    let (_, output) = machine.run("asker", "asker", script).await?;
+    same(output.as_str(), "hello\n")?;
+    machine.node.stop_pod("udp").await.map_err(text)?;
+    machine.node.stop_pod("asker").await.map_err(text)
+}
+
+pub async fn the_owner_can_listen_inside(machine: &Machine) -> Result {
+    let listener = machine.node.listen_in_cluster(SocketAddrV4::new(Ipv4Addr::new(10, 96, 0, 1), 443)).await.map_err(text)?;
+    let serve = async {
+        let (mut stream, from) = listener.accept().await.map_err(text)?;
+        stream.write_all(format!("hello {}\n", from.ip()).as_bytes()).await.map_err(text)
+    };
+    let address = machine.pod("caller").await?;
+    let call = machine.run("caller", "caller", "nc -w 2 10.96.0.1 443 < /dev/null");
+    let (served, called) = tokio::join!(serve, call);
+    served?;
+    same(called?.1, format!("hello {address}\n"))?;
+    machine.node.stop_pod("caller").await.map_err(text)
+}
