@@ -88,7 +88,7 @@ pub fn run(socket: StdStream) -> io::Result<ExitCode> {
     };
     socket.set_nonblocking(true)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    LocalSet::new().block_on(&runtime, serve(UnixStream::from_std(socket), setup, prepared))?;
+    LocalSet::new().block_on(&runtime, serve(socket, setup, prepared))?;
     // All other processes of the node end with this one.
     std::process::exit(0);
 }
@@ -126,8 +126,8 @@ impl Prepared {
     }
 }
 
-async fn serve(socket: io::Result<UnixStream>, setup: AgentSetup, prepared: Prepared) -> io::Result<()> {
-    let socket = Rc::new(socket?);
+async fn serve(socket: StdStream, setup: AgentSetup, prepared: Prepared) -> io::Result<()> {
+    let socket = Rc::new(UnixStream::from_std(socket)?);
     let (outgoing, mut frames) = mpsc::unbounded_channel();
     let options = setup.setup.options;
     let gateway = prepared.network.gateway();

@@ -80,9 +80,13 @@ fn next(inbox: &mut Inbox, socket: &UnixStream, log: &Path) -> Result<Message, S
         Some((message, _)) => Ok(message),
         None => {
             let text = fs::read_to_string(log).unwrap_or_default();
-            let last = text.lines().next_back().unwrap_or(
-                "it said nothing; does this program call `runtime::entry()` first thing in `main`?",
-            );
+            let said: Vec<&str> = text.lines().filter(|line| !line.is_empty()).take(3).collect();
+            let last = match said.join(" ") {
+                said if said.is_empty() => {
+                    "it said nothing; does this program call `runtime::entry()` first thing in `main`?".to_owned()
+                }
+                said => said,
+            };
             Err(StartError::Option(format!("the sandbox's first process ended at once: {last}")))
         }
     }

@@ -66,7 +66,11 @@ pub fn entry() -> Option<ExitCode> {
         Role::Init => init::run(socket),
         Role::Exec => exec::run(socket),
     });
-    Some(done.unwrap_or(ExitCode::FAILURE))
+    Some(done.unwrap_or_else(|error| {
+        // Into the node's own log: the one place that such a process has.
+        eprintln!("{name}: {error}");
+        ExitCode::FAILURE
+    }))
 }
 
 /// The socket that this process was started with, which is no longer its standard input.

@@ -114,7 +114,7 @@ impl Netlink {
         self.request(NEW_LINK, CREATE_EXCLUSIVELY, packet)
     }
 
-    /// Makes a cable: one end, up, in a bridge here, the other as interface 2 `eth0` in another namespace.
+    /// Makes a cable: one end, up, in a bridge here, the other, down, as interface 2 `eth0` in another namespace.
     pub fn add_cable(&self, name: &str, bridge: u32, pod: BorrowedFd<'_>, hardware: [u8; 6]) -> io::Result<()> {
         let mut packet = Packet::link(0, true);
         packet.text(3, name).attribute(10, &bridge.to_ne_bytes());
@@ -122,7 +122,7 @@ impl Netlink {
             info.text(1, "veth");
             info.nested(2, |data| {
                 data.nested(1, |peer| {
-                    peer.bytes(&link_message(2, true));
+                    peer.bytes(&link_message(2, false));
                     peer.text(3, "eth0").attribute(1, &hardware).attribute(28, &pod.as_raw_fd().to_ne_bytes());
                 });
             });

@@ -101,6 +101,7 @@ impl Network {
             self.netlink.add_cable(&cable, BRIDGE, namespaces.network.as_fd(), hardware)?;
             self.netlink.add_neighbour(BRIDGE, address)?;
             inside.set_up(LOOPBACK)?;
+            inside.set_up(2)?;
             inside.add_address(2, Prefix { address, length: self.pods.length })?;
             inside.add_route(2, Route::Default(self.gateway()))?;
             inside.add_neighbour(2, self.gateway())?;
