@@ -1,7 +1,7 @@
 //! Finding a program as a container's user and becoming it.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -11,6 +11,12 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 use crate::config::ContainerConfig;
 
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The numbers of the machines whose programs run here.
+#[cfg(target_arch = "x86_64")]
+const MACHINES: [u16; 2] = [62, 3];
+#[cfg(target_arch = "aarch64")]
+const MACHINES: [u16; 2] = [183, 40];
 
 /// The sentence of container runtimes about a program that cannot be started.
 pub fn lookup_failed(cause: &str) -> String {
@@ -76,9 +82,26 @@ pub fn run(container: &ContainerConfig, arguments: &[String], program: &Path, te
         add("TERM", &|| terminal.to_owned());
     }
     let (name, rest) = arguments.split_first().map_or(("", &[][..]), |(name, rest)| (name.as_str(), rest));
-    let error = Command::new(program).arg0(name).args(rest).env_clear().envs(environment).exec();
+    let error = if is_foreign(program) {
+        io::Error::from(rustix::io::Errno::NOEXEC)
+    } else {
+        Command::new(program).arg0(name).args(rest).env_clear().envs(environment).exec()
+    };
     eprintln!("exec {}: {}", program.display(), text(&error));
     ExitCode::from(255)
+}
+
+/// Whether a file is a program of another machine, or none. The C library would have a shell run it.
+fn is_foreign(program: &Path) -> bool {
+    let mut head = [0; 20];
+    let read = fs::File::open(program).and_then(|mut file| file.read(&mut head));
+    // What may be run but not read is left to the kernel to judge.
+    let Ok(length) = read else { return false };
+    match head {
+        [b'#', b'!', ..] => false,
+        [0x7f, b'E', b'L', b'F', ..] => length < head.len() || !MACHINES.contains(&u16::from_le_bytes([head[18], head[19]])),
+        _ => true,
+    }
 }
 
 fn home(user: u32) -> String {

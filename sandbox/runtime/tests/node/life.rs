@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
+use runtime::{Node, NodeOptions};
 
 use crate::machine::{Machine, Result, text};
 
@@ -89,6 +90,9 @@ pub async fn nothing_outlives_its_owner() -> Result {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    // Its folder stays, with files that only a node can remove: the next one does.
+    let node = Node::start(NodeOptions::new(format!("{folder}/node"))).await.map_err(text)?;
+    node.stop().await;
     std::fs::remove_dir_all(folder).map_err(text)
 }
 

@@ -53,9 +53,9 @@ pub async fn pods_have_ports_of_their_own_and_reach_each_other_and_services(mach
     same(output.lines().count(), 4)?;
     let script = "nc -w 2 10.96.7.7 9 < /dev/null; echo $?; nslookup other.default.svc.cluster.local 10.96.0.10; nc -w 2 1.1.1.1 80 < /dev/null; echo $?; wget -T 2 -O - http://127.0.0.1:9/";
     let (_, output) = machine.run("client", "refused", script).await?;
-    has(&output, "10.96.7.7:9: Connection refused\n1\n")?;
+    has(&output, "(10.96.7.7): Connection refused\n1\n")?;
     has(&output, "NXDOMAIN")?;
-    has(&output, "1.1.1.1:80: ")?;
+    has(&output, "(1.1.1.1): Network is unreachable\n1\n")?;
     machine.node.set_services(Vec::new()).await.map_err(text)?;
     let (_, output) = machine.run("client", "gone", "nc -w 2 web 8080 < /dev/null").await?;
     has(&output, "Connection refused")?;
@@ -66,15 +66,15 @@ pub async fn pods_have_ports_of_their_own_and_reach_each_other_and_services(mach
 }
 
 pub async fn datagrams_reach_a_service_and_come_back(machine: &Machine) -> Result {
-    let address = machine.pod("udp").await?;
-    machine.start_container(machine.container("udp", "udp", "nc -u -l -p 53 -e cat")).await?;
-    let backends = vec![SocketAddrV4::new(address, 53)];
+    // The one server of datagrams that is there anyway is the node's own.
+    let backends = vec![SocketAddrV4::new(Ipv4Addr::new(10, 96, 0, 10), 53)];
     machine.node.set_services(vec![service(53, Protocol::Udp, backends)]).await.map_err(text)?;
+    let name = "web.default.svc.cluster.local".to_owned();
+    machine.node.set_names(BTreeMap::from([(name, vec![Ipv4Addr::new(10, 96, 1, 2)])])).await.map_err(text)?;
     machine.pod("asker").await?;
-    let script = "sleep 0.3; (echo hello; sleep 1) | nc -u -w 2 10.96.7.7 53 | head -n 1";
-    let (_, output) = machine.run("asker", "asker", script).await?;
-    same(output.as_str(), "hello\n")?;
-    machine.node.stop_pod("udp").await.map_err(text)?;
+    let (_, output) = machine.run("asker", "asker", "nslookup web.default.svc.cluster.local 10.96.7.7").await?;
+    has(&output, "Server:\t\t10.96.7.7")?;
+    has(&output, "Address: 10.96.1.2\n")?;
     machine.node.stop_pod("asker").await.map_err(text)
 }
 
