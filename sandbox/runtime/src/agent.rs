@@ -5,9 +5,9 @@ mod containers;
 mod dns;
 mod execs;
 mod files;
+mod logs;
 mod netlink;
 mod network;
-mod logs;
 mod overlay;
 mod pods;
 mod proxy;
@@ -173,9 +173,7 @@ async fn serve(socket: StdStream, setup: AgentSetup, prepared: Prepared) -> io::
 async fn answer(agent: &Rc<Agent>, request: Request) -> (Answer, Vec<OwnedFd>) {
     let done = |result: Result<(), NodeError>| (result.map_or_else(Answer::NotDone, |()| Answer::Done), Vec::new());
     match request {
-        Request::StartPod(config) => {
-            (agent.start_pod(&config).map_or_else(Answer::NotDone, Answer::Pod), Vec::new())
-        }
+        Request::StartPod(config) => (agent.start_pod(&config).map_or_else(Answer::NotDone, Answer::Pod), Vec::new()),
         Request::StopPod { id } => done(agent.stop_pod(&id).await),
         Request::StartContainer(config) => {
             let started = agent.start_container(*config).await;

@@ -187,6 +187,7 @@ pub struct Exit {
 
 /// A program in a running container.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[allow(clippy::struct_excessive_bools)]
 pub struct ExecConfig {
     /// The program and its arguments.
     pub arguments: Vec<String>,

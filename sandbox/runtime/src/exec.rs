@@ -14,13 +14,13 @@ use crate::messages::{ExecSetup, Progress};
 use crate::wire::{self, Inbox};
 
 /// Becomes the program that is asked for, or says why not.
-pub fn run(socket: UnixStream) -> io::Result<ExitCode> {
+pub fn run(socket: &UnixStream) -> io::Result<ExitCode> {
     let mut inbox = Inbox::default();
-    let Some((setup, descriptors)) = inbox.receive::<ExecSetup>(&socket)? else { return Ok(ExitCode::FAILURE) };
-    match become_program(&socket, &mut inbox, &setup, descriptors) {
+    let Some((setup, descriptors)) = inbox.receive::<ExecSetup>(socket)? else { return Ok(ExitCode::FAILURE) };
+    match become_program(socket, &mut inbox, &setup, descriptors) {
         Ok(code) => Ok(code),
         Err(error) => {
-            wire::send(&socket, &Progress::Failed(error), Vec::new())?;
+            wire::send(socket, &Progress::Failed(error), Vec::new())?;
             Ok(ExitCode::FAILURE)
         }
     }
@@ -42,7 +42,8 @@ fn become_program(
     let streams = descriptors.split_off(1);
     let first = descriptors.remove(0);
     let person = Person::new(container, setup.many_users)?;
-    let shared = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
+    let shared =
+        CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
     setns(&first, shared | CloneFlags::CLONE_NEWCGROUP)
         .and_then(|()| if person.has_user_namespace() { setns(&first, CloneFlags::CLONE_NEWUSER) } else { Ok(()) })
         .map_err(|errno| failed("cannot enter the container")(errno.into()))?;

@@ -18,7 +18,10 @@ pub fn forbidden(what: &str, errno: i32, cause: &str) -> StartError {
 fn remedy(what: &str, errno: i32, read: impl Fn(&str) -> Option<String>) -> String {
     let is = |name: &str, value: &str| read(name).is_some_and(|found| found == value);
     let set = |name: &str, value: &str| {
-        format!("The kernel's setting {name} is {}: as root, run `sysctl -w {name}={value}`", read(name).unwrap_or_default())
+        format!(
+            "The kernel's setting {name} is {}: as root, run `sysctl -w {name}={value}`",
+            read(name).unwrap_or_default()
+        )
     };
     if is("kernel.unprivileged_userns_clone", "0") {
         return set("kernel.unprivileged_userns_clone", "1");
@@ -33,7 +36,8 @@ fn remedy(what: &str, errno: i32, read: impl Fn(&str) -> Option<String>) -> Stri
         }
     }
     if errno == rustix::io::Errno::NOSPC.raw_os_error() {
-        return "Too many namespaces are in use: raise user.max_user_namespaces and its like with `sysctl -w`".to_owned();
+        return "Too many namespaces are in use: raise user.max_user_namespaces and its like with `sysctl -w`"
+            .to_owned();
     }
     if what.contains("/proc") {
         return "Something is mounted over parts of /proc, as in most containers: start the container with \
@@ -59,9 +63,8 @@ mod tests {
 
     #[test]
     fn the_setting_that_forbids_user_namespaces_is_named() {
-        let only = |wanted: &'static str, value: &'static str| {
-            move |name: &str| (name == wanted).then(|| value.to_owned())
-        };
+        let only =
+            |wanted: &'static str, value: &'static str| move |name: &str| (name == wanted).then(|| value.to_owned());
         for (name, value) in [
             ("kernel.unprivileged_userns_clone", "0"),
             ("kernel.apparmor_restrict_unprivileged_userns", "1"),

@@ -14,13 +14,13 @@ use crate::messages::{InitConfig, Progress};
 use crate::wire::{self, Inbox};
 
 /// Becomes the program that is asked for, or says why not.
-pub fn run(socket: UnixStream) -> io::Result<ExitCode> {
+pub fn run(socket: &UnixStream) -> io::Result<ExitCode> {
     let mut inbox = Inbox::default();
-    let Some((config, descriptors)) = inbox.receive::<InitConfig>(&socket)? else { return Ok(ExitCode::FAILURE) };
-    match become_program(&socket, &mut inbox, &config, descriptors) {
+    let Some((config, descriptors)) = inbox.receive::<InitConfig>(socket)? else { return Ok(ExitCode::FAILURE) };
+    match become_program(socket, &mut inbox, &config, descriptors) {
         Ok(code) => Ok(code),
         Err(error) => {
-            wire::send(&socket, &Progress::Failed(error), Vec::new())?;
+            wire::send(socket, &Progress::Failed(error), Vec::new())?;
             Ok(ExitCode::FAILURE)
         }
     }
@@ -50,7 +50,8 @@ fn become_program(
     inbox.receive::<()>(socket).map_err(setup("cannot hear the agent"))?;
     // From here on its own control groups are the whole tree that it sees. Where there are none, nothing is lost.
     let _ = unshare(CloneFlags::CLONE_NEWCGROUP);
-    rustix::stdio::dup2_stdout(&output).and_then(|()| rustix::stdio::dup2_stderr(&errors))
+    rustix::stdio::dup2_stdout(&output)
+        .and_then(|()| rustix::stdio::dup2_stderr(&errors))
         .map_err(|error| setup("cannot take the container's output")(error.into()))?;
     drop((output, errors));
     person.assume()?;

@@ -16,7 +16,7 @@ use crate::messages::{AgentSetup, Message, Setup};
 use crate::wire::{self, Inbox};
 
 /// Does the keeper's work until the node's owner or the agent is gone.
-pub fn run(socket: UnixStream) -> io::Result<ExitCode> {
+pub fn run(socket: &UnixStream) -> io::Result<ExitCode> {
     // Signals that a terminal sends to a whole group are not for the node.
     let _ = rustix::process::setsid();
     let flags = CloneFlags::CLONE_NEWUSER
@@ -27,16 +27,16 @@ pub fn run(socket: UnixStream) -> io::Result<ExitCode> {
         | CloneFlags::CLONE_NEWPID;
     if let Err(errno) = unshare(flags) {
         let what = "make user, mount, network, IPC, UTS and PID namespaces".to_owned();
-        wire::send(&socket, &Message::Forbidden { what, errno: errno as i32, cause: errno.desc().to_owned() }, vec![])?;
+        wire::send(socket, &Message::Forbidden { what, errno: errno as i32, cause: errno.desc().to_owned() }, vec![])?;
         return Ok(ExitCode::FAILURE);
     }
-    wire::send(&socket, &Message::Unshared, vec![])?;
-    let Some((setup, _)) = Inbox::default().receive::<Setup>(&socket)? else { return Ok(ExitCode::FAILURE) };
+    wire::send(socket, &Message::Unshared, vec![])?;
+    let Some((setup, _)) = Inbox::default().receive::<Setup>(socket)? else { return Ok(ExitCode::FAILURE) };
     become_root()?;
     let owner = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs());
     let limits = Limits::make(owner);
-    let agent = start_agent(&socket, &AgentSetup { setup, limits: limits.clone() });
-    let watched = agent.and_then(|agent| watch(&socket, agent));
+    let agent = start_agent(socket, &AgentSetup { setup, limits: limits.clone() });
+    let watched = agent.and_then(|agent| watch(socket, agent));
     limits.remove_all();
     watched.map(|()| ExitCode::SUCCESS)
 }

@@ -27,7 +27,7 @@ pub struct Launched {
 
 /// Starts the node from a thread that lives as long as it: processes are told of the death of the thread that started
 /// them. `gone` becomes true when all of the node is gone.
-pub fn launch(options: NodeOptions, ready: oneshot::Sender<Result<Launched, StartError>>, gone: watch::Sender<bool>) {
+pub fn launch(options: NodeOptions, ready: oneshot::Sender<Result<Launched, StartError>>, gone: &watch::Sender<bool>) {
     match start_keeper(&options).and_then(|(keeper, socket)| shake_hands(keeper, socket, options)) {
         Ok((mut keeper, launched)) => {
             // Whoever asked may have gone away: then the socket is dropped with the answer, and the keeper ends.
@@ -47,16 +47,13 @@ fn start_keeper(options: &NodeOptions) -> Result<(Child, UnixStream), StartError
     Role::Keeper.start(&[], Stdio::from(errors)).map_err(failed("start this program a second time"))
 }
 
-fn shake_hands(
-    mut keeper: Child,
-    socket: UnixStream,
-    options: NodeOptions,
-) -> Result<(Child, Launched), StartError> {
+fn shake_hands(mut keeper: Child, socket: UnixStream, options: NodeOptions) -> Result<(Child, Launched), StartError> {
     let mut inbox = Inbox::default();
     let log = options.folder.join("agent.log");
     let done = match next(&mut inbox, &socket, &log) {
         Ok(Message::Unshared) => map_ids(keeper.id()).and_then(|many_users| {
-            wire::send(&socket, &Setup { options, many_users }, vec![]).map_err(failed("speak to the sandbox's keeper"))?;
+            wire::send(&socket, &Setup { options, many_users }, vec![])
+                .map_err(failed("speak to the sandbox's keeper"))?;
             next(&mut inbox, &socket, &log)
         }),
         other => other,
@@ -76,20 +73,18 @@ fn shake_hands(
 
 /// The next message; if there is none, the last line that the process left in its log says why.
 fn next(inbox: &mut Inbox, socket: &UnixStream, log: &Path) -> Result<Message, StartError> {
-    match inbox.receive(socket).map_err(failed("listen to the sandbox's keeper"))? {
-        Some((message, _)) => Ok(message),
-        None => {
-            let text = fs::read_to_string(log).unwrap_or_default();
-            let said: Vec<&str> = text.lines().filter(|line| !line.is_empty()).take(3).collect();
-            let last = match said.join(" ") {
-                said if said.is_empty() => {
-                    "it said nothing; does this program call `runtime::entry()` first thing in `main`?".to_owned()
-                }
-                said => said,
-            };
-            Err(StartError::Option(format!("the sandbox's first process ended at once: {last}")))
-        }
+    if let Some((message, _)) = inbox.receive(socket).map_err(failed("listen to the sandbox's keeper"))? {
+        return Ok(message);
     }
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let said: Vec<&str> = text.lines().filter(|line| !line.is_empty()).take(3).collect();
+    let said = match said.join(" ") {
+        said if said.is_empty() => {
+            "it said nothing; does this program call `runtime::entry()` first thing in `main`?".to_owned()
+        }
+        said => said,
+    };
+    Err(StartError::Option(format!("the sandbox's first process ended at once: {said}")))
 }
 
 /// Gives the keeper's user namespace its ids: as root all that this process has, else those of `/etc/subuid`, else one.
@@ -100,7 +95,8 @@ fn map_ids(keeper: u32) -> Result<Availability, StartError> {
     let user = rustix::process::geteuid();
     if user.is_root() {
         for map in ["uid_map", "gid_map"] {
-            let own = fs::read_to_string(Path::new("/proc/self").join(map)).map_err(failed("read this process's ids"))?;
+            let own =
+                fs::read_to_string(Path::new("/proc/self").join(map)).map_err(failed("read this process's ids"))?;
             fs::write(process.join(map), identity(&own)).map_err(refused)?;
         }
         return Ok(Availability::Yes("started as root".to_owned()));
@@ -110,7 +106,8 @@ fn map_ids(keeper: u32) -> Result<Availability, StartError> {
         Err(reason) => {
             fs::write(process.join("setgroups"), "deny").map_err(refused)?;
             fs::write(process.join("uid_map"), format!("0 {} 1", user.as_raw())).map_err(refused)?;
-            fs::write(process.join("gid_map"), format!("0 {} 1", rustix::process::getegid().as_raw())).map_err(refused)?;
+            fs::write(process.join("gid_map"), format!("0 {} 1", rustix::process::getegid().as_raw()))
+                .map_err(refused)?;
             Ok(Availability::No(reason))
         }
     }
@@ -137,12 +134,16 @@ fn map_range(keeper: u32) -> Result<(), String> {
     for (program, file, own) in [("newuidmap", "/etc/subuid", user), ("newgidmap", "/etc/subgid", group)] {
         let ranges = fs::read_to_string(file).map_err(|error| format!("{file} cannot be read ({error})"))?;
         let (start, count) = range(&ranges, &name, user).ok_or_else(|| {
-            format!("{file} has no ids for this user; as root, run `usermod --add-subuids 100000-165535 --add-subgids \
-                     100000-165535 {name}`")
+            format!(
+                "{file} has no ids for this user; as root, run `usermod --add-subuids 100000-165535 --add-subgids \
+                     100000-165535 {name}`"
+            )
         })?;
         let arguments = [keeper, 0, own, 1, 1, start, count].map(|number| number.to_string());
         let output = Command::new(program).args(arguments).output().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => format!("{program} is not installed (on Debian and Ubuntu the package is uidmap)"),
+            io::ErrorKind::NotFound => {
+                format!("{program} is not installed (on Debian and Ubuntu the package is uidmap)")
+            }
             _ => format!("{program} cannot be started: {error}"),
         })?;
         if !output.status.success() {

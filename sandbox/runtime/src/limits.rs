@@ -88,24 +88,32 @@ impl Limits {
         let quota = container.cpu_limit_millis.map(|millis| (millis * 100).max(1000));
         let shares = container.cpu_request_millis.map(|millis| (millis * 1024 / 1000).clamp(2, 262_144));
         let memory = container.memory_limit_bytes;
-        write(&self.cpu, match &self.cpu {
-            Controller::Version1(_) => [
-                ("cpu.cfs_quota_us", quota.map(|quota| quota.to_string())),
-                ("cpu.shares", shares.map(|shares| shares.to_string())),
-            ],
-            _ => [
-                ("cpu.max", quota.map(|quota| format!("{quota} 100000"))),
-                ("cpu.weight", shares.map(|shares| (1 + (shares - 2) * 9999 / 262_142).to_string())),
-            ],
-        })?;
-        write(&self.memory, match &self.memory {
-            Controller::Version1(_) => [("memory.limit_in_bytes", memory.map(|bytes| bytes.to_string())), ("", None)],
-            _ => [
-                ("memory.max", memory.map(|bytes| bytes.to_string())),
-                // As the kubelet does it: a container dies as a whole.
-                ("memory.oom.group", memory.map(|_| "1".to_owned())),
-            ],
-        })?;
+        write(
+            &self.cpu,
+            match &self.cpu {
+                Controller::Version1(_) => [
+                    ("cpu.cfs_quota_us", quota.map(|quota| quota.to_string())),
+                    ("cpu.shares", shares.map(|shares| shares.to_string())),
+                ],
+                _ => [
+                    ("cpu.max", quota.map(|quota| format!("{quota} 100000"))),
+                    ("cpu.weight", shares.map(|shares| (1 + (shares - 2) * 9999 / 262_142).to_string())),
+                ],
+            },
+        )?;
+        write(
+            &self.memory,
+            match &self.memory {
+                Controller::Version1(_) => {
+                    [("memory.limit_in_bytes", memory.map(|bytes| bytes.to_string())), ("", None)]
+                }
+                _ => [
+                    ("memory.max", memory.map(|bytes| bytes.to_string())),
+                    // As the kubelet does it: a container dies as a whole.
+                    ("memory.oom.group", memory.map(|_| "1".to_owned())),
+                ],
+            },
+        )?;
         write(&self.processes, [("pids.max", Some(PROCESSES.to_string())), ("", None)])
     }
 
@@ -229,8 +237,7 @@ impl Mounts {
 
     fn controller(&self, name: &str, owner: u32, unified: &Result<PathBuf, String>) -> Controller {
         let has = |options: &str| options.split(',').any(|option| option == name);
-        if let Some((root, point, ..)) =
-            self.mounts.iter().find(|(.., kind, options)| kind == "cgroup" && has(options))
+        if let Some((root, point, ..)) = self.mounts.iter().find(|(.., kind, options)| kind == "cgroup" && has(options))
         {
             let parent = self.own_folder(root, point, has);
             remove_forgotten(&parent);
@@ -299,6 +306,8 @@ mod tests {
     fn a_machine_without_control_groups_says_so() {
         let mounts = Mounts::default();
         let unified = mounts.unified(1);
-        assert!(matches!(mounts.controller("cpu", 1, &unified), Controller::None(reason) if reason.contains("mounted")));
+        assert!(
+            matches!(mounts.controller("cpu", 1, &unified), Controller::None(reason) if reason.contains("mounted"))
+        );
     }
 }

@@ -75,7 +75,7 @@ impl Link {
         std::thread::Builder::new()
             .name("sandbox-keeper".to_owned())
             .stack_size(256 << 10)
-            .spawn(move || launch::launch(options, ready, gone_sender))
+            .spawn(move || launch::launch(options, ready, &gone_sender))
             .map_err(failed("start a thread"))?;
         let nobody = |_| StartError::Option("the sandbox's keeper was lost".to_owned());
         let Launched { socket, inbox, capabilities, address } = launched.await.map_err(nobody)??;
@@ -106,7 +106,8 @@ impl Link {
             tables.answers.insert(number, sender);
         }
         let frame = Frame::new(&Call { number, request }, Vec::new());
-        let frame = frame.map_err(|error| NodeError::Failed { what: "ask the agent".into(), cause: error.to_string() })?;
+        let frame =
+            frame.map_err(|error| NodeError::Failed { what: "ask the agent".into(), cause: error.to_string() })?;
         self.outgoing.send(Outgoing::Frame(frame)).map_err(|_| NodeError::Stopped)?;
         answer.await.map_err(|_| NodeError::Stopped)
     }
@@ -158,10 +159,9 @@ impl Link {
 impl WeakLink {
     /// Has a program killed, without waiting for it.
     pub fn kill_exec(&self, exec: u64) {
-        if let (Some(outgoing), Ok(frame)) = (
-            self.outgoing.upgrade(),
-            Frame::new(&Call { number: 0, request: Request::KillExec { exec } }, Vec::new()),
-        ) {
+        if let (Some(outgoing), Ok(frame)) =
+            (self.outgoing.upgrade(), Frame::new(&Call { number: 0, request: Request::KillExec { exec } }, Vec::new()))
+        {
             let _ = outgoing.send(Outgoing::Frame(frame));
         }
     }

@@ -126,7 +126,9 @@ pub struct ExecSetup {
 pub enum Progress {
     /// It waits to be put under its limits, and for the ids of a user namespace of its own if it made one. The other
     /// side of its terminal, if it has one, comes beside this.
-    Prepared { wants_ids: bool },
+    Prepared {
+        wants_ids: bool,
+    },
     Failed(StartContainerError),
 }
 

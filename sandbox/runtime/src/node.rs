@@ -206,7 +206,9 @@ fn wrong(answer: Answer) -> NodeError {
 fn check(options: &NodeOptions) -> Result<(), StartError> {
     let prefix = |name: &str, text: &str| {
         Prefix::parse(text).ok_or_else(|| {
-            StartError::Option(format!("{name} {text:?} is not a network: give one like 10.244.0.0/16, of length 8 to 30"))
+            StartError::Option(format!(
+                "{name} {text:?} is not a network: give one like 10.244.0.0/16, of length 8 to 30"
+            ))
         })
     };
     let pods = prefix("the pod network", &options.pod_network)?;

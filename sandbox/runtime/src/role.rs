@@ -61,10 +61,10 @@ pub fn entry() -> Option<ExitCode> {
     let roles = [Role::Keeper, Role::Agent, Role::Init, Role::Exec];
     let role = roles.into_iter().find(|role| role.name() == name)?;
     let done = socket().and_then(|socket| match role {
-        Role::Keeper => keeper::run(socket),
+        Role::Keeper => keeper::run(&socket),
         Role::Agent => agent::run(socket),
-        Role::Init => init::run(socket),
-        Role::Exec => exec::run(socket),
+        Role::Init => init::run(&socket),
+        Role::Exec => exec::run(&socket),
     });
     Some(done.unwrap_or_else(|error| {
         // Into the node's own log: the one place that such a process has.

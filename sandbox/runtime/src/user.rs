@@ -67,7 +67,9 @@ fn find(users: &str, groups: &str, text: &str) -> Result<Identity, String> {
         Some(group) => find_group(groups, group)?,
     };
     let name = field(0).unwrap_or_default();
-    let is_member = |fields: &Vec<&str>| !name.is_empty() && fields.get(3).is_some_and(|all| all.split(',').any(|each| each == name));
+    let is_member = |fields: &Vec<&str>| {
+        !name.is_empty() && fields.get(3).is_some_and(|all| all.split(',').any(|each| each == name))
+    };
     let named = lines(groups).filter(is_member).filter_map(|fields| fields.get(2)?.parse().ok());
     let home = field(5).filter(|home| !home.is_empty()).unwrap_or("/").to_owned();
     Ok(Identity { user: id, group, groups: named.collect(), home })

@@ -61,7 +61,8 @@ impl Agent {
     ) -> Result<Started, StartContainerError> {
         let setup = |what: &str, error: std::io::Error| StartContainerError::Setup(format!("{what}: {error}"));
         self.limits.create(config).map_err(|error| setup("cannot set the container's limits", error))?;
-        let log = Log::open(&config.log).map_err(|error| setup(&format!("cannot open {}", config.log.display()), error))?;
+        let log =
+            Log::open(&config.log).map_err(|error| setup(&format!("cannot open {}", config.log.display()), error))?;
         let pipes = || pipe_with(PipeFlags::CLOEXEC).map_err(|error| setup("cannot make a pipe", error.into()));
         let (output, errors) = (pipes()?, pipes()?);
         let child = self.children.start(Role::Init, Place::New);
@@ -114,7 +115,8 @@ impl Agent {
                 Some((Progress::Prepared { wants_ids }, descriptors)) => {
                     terminal = terminal.or(descriptors.into_iter().next());
                     if wants_ids {
-                        give_ids(pid).map_err(|error| StartContainerError::Setup(format!("cannot map ids: {error}")))?;
+                        give_ids(pid)
+                            .map_err(|error| StartContainerError::Setup(format!("cannot map ids: {error}")))?;
                     }
                     // Not before: what this program itself needs in between is not the container's.
                     self.limits.join(&config.id, pid).map_err(|error| {

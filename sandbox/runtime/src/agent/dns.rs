@@ -126,7 +126,8 @@ fn parse(message: &[u8]) -> Option<Question> {
     let (kind, end) = (number(message, at)?, at + 4);
     message.get(..end)?;
     // An option record starts with the empty name; its class says how much the asker takes.
-    let has_options = number(message, 10)? > 0 && message.get(end) == Some(&0) && number(message, end + 1) == Some(OPTIONS);
+    let has_options =
+        number(message, 10)? > 0 && message.get(end) == Some(&0) && number(message, end + 1) == Some(OPTIONS);
     let datagram_bytes = if has_options { usize::from(number(message, end + 3)?) } else { DATAGRAM_BYTES };
     Some(Question { name, kind, end, datagram_bytes: datagram_bytes.clamp(DATAGRAM_BYTES, MOST_DATAGRAM_BYTES) })
 }
@@ -139,7 +140,8 @@ fn answer(message: &[u8], names: &Names, limit: Option<usize>) -> Option<Vec<u8>
     let limit = limit.unwrap_or(question.datagram_bytes);
     let found = names.find(&question.name);
     let code = if found.is_some() { 0 } else { NO_SUCH_NAME };
-    let addresses = if question.kind == ADDRESS || question.kind == ANY { found.unwrap_or_default() } else { Vec::new() };
+    let addresses =
+        if question.kind == ADDRESS || question.kind == ANY { found.unwrap_or_default() } else { Vec::new() };
     let mut answer = message[..question.end].to_vec();
     // An authoritative answer to a standard question; recursion is said to be available, since some insist on it.
     answer[2] = 0x84 | message[2] & RECURSION_DESIRED;

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, pidfd_send_signal};
 
-use super::children::{self, Place};
 use super::Agent;
+use super::children::{self, Place};
 use crate::config::ExecConfig;
 use crate::error::StartContainerError;
 use crate::messages::{ExecSetup, Message};
@@ -53,7 +53,8 @@ impl Agent {
         let process = container.process.try_clone().map_err(|error| setup("cannot hand the container on", error))?;
         let descriptors = std::iter::once(process).chain(theirs).collect();
         let exec_setup = ExecSetup { container: (*container.config).clone(), config, many_users: self.many_users };
-        let frame = Frame::new(&exec_setup, descriptors).map_err(|error| setup("cannot describe the program", error))?;
+        let frame =
+            Frame::new(&exec_setup, descriptors).map_err(|error| setup("cannot describe the program", error))?;
         drop(exec_setup);
         match self.see_off(child.socket, frame, &container.config, child.pid).await {
             Ok(terminal) => ours.extend(terminal),

@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn a_line_that_is_too_long_is_written_in_parts() {
         let mut rest = Vec::new();
-        let lines = format(&mut rest, &[b'x'; PART_BYTES + 1], "stderr", now());
+        let lines = format(&mut rest, &vec![b'x'; PART_BYTES + 1], "stderr", now());
         assert!(lines.starts_with(b"1970-01-01T00:00:01.000000000Z stderr P xxx") && lines.ends_with(b"x\n"));
         assert_eq!(rest, b"x");
     }

@@ -79,8 +79,7 @@ pub struct Netlink {
 impl Netlink {
     /// For the network namespace that this process is in. Routing is the protocol of number 0, which stands for none.
     pub fn open() -> io::Result<Self> {
-        let socket =
-            rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+        let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
         rustix::net::bind(&socket, &SocketAddrNetlink::new(0, 0))?;
         Ok(Self { socket })
     }

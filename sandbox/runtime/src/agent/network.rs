@@ -41,7 +41,6 @@ impl PodNamespaces {
 pub struct Connection {
     pub namespaces: PodNamespaces,
     pub address: Ipv4Addr,
-    cable: String,
 }
 
 /// The node's network.
@@ -108,7 +107,7 @@ impl Network {
             Ok(namespaces)
         });
         match made {
-            Ok(namespaces) => Ok(Connection { namespaces, address, cable }),
+            Ok(namespaces) => Ok(Connection { namespaces, address }),
             Err(error) => {
                 let _ = self.netlink.remove(&cable);
                 self.used[place as usize] = false;
@@ -130,10 +129,9 @@ impl Network {
         made
     }
 
-    /// Unplugs a pod. Its namespaces go with its last process.
+    /// Gives a pod's address back. Its namespaces go with its last process, and with them its cable, in the kernel's
+    /// own time: to remove a cable takes it some hundredths of a second, for which nobody needs to wait.
     pub fn disconnect(&mut self, connection: &Connection) {
-        // It is gone already if the pod removed it.
-        let _ = self.netlink.remove(&connection.cable);
         let place = connection.address.to_bits() - self.pods.address.to_bits();
         self.used[place as usize] = false;
     }
@@ -173,7 +171,9 @@ mod tests {
     fn only_settings_of_a_pods_own_namespaces_can_be_changed() {
         assert_eq!(sysctl("net.core.somaxconn").as_deref(), Some("/proc/sys/net/core/somaxconn"));
         assert!(sysctl("kernel.shm_rmid_forced").is_some());
-        for refused in ["kernel.core_pattern", "net.../kernel", "net.ipv4/../../kernel/core_pattern", "net..x", "vm.swappiness"] {
+        for refused in
+            ["kernel.core_pattern", "net.../kernel", "net.ipv4/../../kernel/core_pattern", "net..x", "vm.swappiness"]
+        {
             assert_eq!(sysctl(refused), None, "{refused}");
         }
     }

@@ -27,7 +27,8 @@ pub fn probe(folder: &Path) -> (Layering, Availability) {
     if in_memory(&place).is_ok() {
         return (Layering::Memory, Availability::Yes("overlay in memory".to_owned()));
     }
-    let reason = format!("the kernel refuses overlay mounts in user namespaces ({error}); Linux 5.11 and newer allow them");
+    let reason =
+        format!("the kernel refuses overlay mounts in user namespaces ({error}); Linux 5.11 and newer allow them");
     (Layering::Copy, Availability::No(reason))
 }
 

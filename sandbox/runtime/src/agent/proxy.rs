@@ -21,7 +21,7 @@ use crate::messages::ServiceKey;
 const BUFFER_BYTES: usize = 16 << 10;
 const CONNECTING: Duration = Duration::from_secs(10);
 /// As long as kube-proxy keeps what belongs together in UDP.
-const CONVERSATION: Duration = Duration::from_secs(120);
+const CONVERSATION: Duration = Duration::from_mins(2);
 const DATAGRAM_BYTES: usize = 65_536;
 
 /// The services that there are.

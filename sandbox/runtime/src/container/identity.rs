@@ -131,7 +131,7 @@ fn capabilities(privileges: &Privileges) -> Result<CapabilitySet, String> {
     Ok(match (adds_all, drops_all) {
         (_, true) => add,
         (true, false) => everything - drop,
-        (false, false) => USUAL - drop | add,
+        (false, false) => (USUAL - drop) | add,
     })
 }
 
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn capabilities_are_added_to_and_taken_from_the_usual_ones() {
         assert_eq!(of(&[], &[]), USUAL);
-        assert_eq!(of(&["NET_ADMIN"], &["CHOWN"]), USUAL - CapabilitySet::CHOWN | CapabilitySet::NET_ADMIN);
+        assert_eq!(of(&["NET_ADMIN"], &["CHOWN"]), (USUAL - CapabilitySet::CHOWN) | CapabilitySet::NET_ADMIN);
         assert_eq!(of(&["CAP_NET_BIND_SERVICE"], &["ALL"]), CapabilitySet::NET_BIND_SERVICE);
         assert!(of(&["ALL"], &["SYS_ADMIN"]).contains(CapabilitySet::BPF));
         assert!(!of(&["ALL"], &["SYS_ADMIN"]).contains(CapabilitySet::SYS_ADMIN));

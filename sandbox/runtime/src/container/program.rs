@@ -32,7 +32,8 @@ pub fn find(container: &ContainerConfig, arguments: &[String]) -> Result<PathBuf
         "" => "/",
         folder => folder,
     };
-    std::env::set_current_dir(folder).map_err(|error| format!("chdir to cwd ({folder:?}) set in config.json failed: {}", text(&error)))?;
+    std::env::set_current_dir(folder)
+        .map_err(|error| format!("chdir to cwd ({folder:?}) set in config.json failed: {}", text(&error)))?;
     let name = arguments.first().filter(|name| !name.is_empty()).ok_or("no command specified")?;
     if name.contains('/') {
         return match check(Path::new(name)) {
@@ -99,7 +100,9 @@ fn is_foreign(program: &Path) -> bool {
     let Ok(length) = read else { return false };
     match head {
         [b'#', b'!', ..] => false,
-        [0x7f, b'E', b'L', b'F', ..] => length < head.len() || !MACHINES.contains(&u16::from_le_bytes([head[18], head[19]])),
+        [0x7f, b'E', b'L', b'F', ..] => {
+            length < head.len() || !MACHINES.contains(&u16::from_le_bytes([head[18], head[19]]))
+        }
         _ => true,
     }
 }

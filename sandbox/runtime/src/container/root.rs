@@ -16,8 +16,17 @@ use crate::messages::{InitConfig, Layering};
 
 /// Nobody in a container sees these, as with other runtimes.
 const MASKED: [&str; 11] = [
-    "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/scsi",
-    "/proc/sched_debug", "/proc/timer_list", "/proc/timer_stats", "/sys/firmware",
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/scsi",
+    "/proc/sched_debug",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/firmware",
 ];
 
 /// Nobody in a container writes to these.
@@ -105,16 +114,13 @@ fn prepare(config: &InitConfig) -> Result<Vec<Prepared>, String> {
     let options = [("mode", "755".to_owned()), ("size", "64k".to_owned())];
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID;
     all.push(folder(mounts::new("tmpfs", &options, attributes).map_err(cannot("tmpfs"))?, "/dev", false));
-    match mounts::new("sysfs", &[], no_programs() | MountAttrFlags::MOUNT_ATTR_RDONLY) {
-        Ok(mount) => all.push(folder(mount, "/sys", false)),
-        // Where the machine's own is covered in parts, there is none: few programs look there.
-        Err(_) => {
-            let empty = mounts::new("tmpfs", &[], no_programs() | MountAttrFlags::MOUNT_ATTR_RDONLY);
-            all.push(folder(empty.map_err(cannot("tmpfs"))?, "/sys", false));
-        }
-    }
+    let attributes = no_programs() | MountAttrFlags::MOUNT_ATTR_RDONLY;
+    // Where the machine's own is covered in parts, there is none: few programs look there.
+    let system = mounts::new("sysfs", &[], attributes).or_else(|_| mounts::new("tmpfs", &[], attributes));
+    all.push(folder(system.map_err(cannot("sysfs"))?, "/sys", false));
     for name in ["hosts", "hostname", "resolv.conf"] {
-        let mount = mounts::copy(&config.pod_folder.join(name), false).map_err(said(format!("cannot use the pod's {name}")))?;
+        let mount =
+            mounts::copy(&config.pod_folder.join(name), false).map_err(said(format!("cannot use the pod's {name}")))?;
         all.push(Prepared { mount, target: Path::new("/etc").join(name), is_folder: false, read_only: false });
     }
     let mut wanted: Vec<&Mount> = config.container.mounts.iter().collect();
@@ -176,7 +182,8 @@ fn furnish_devices(devices: &[(&str, OwnedFd)], config: &InitConfig) -> io::Resu
         mounts::make_place(&place, false)?;
         mounts::put(device, &place)?;
     }
-    let links = [("/proc/self/fd", "fd"), ("fd/0", "stdin"), ("fd/1", "stdout"), ("fd/2", "stderr"), ("pts/ptmx", "ptmx")];
+    let links =
+        [("/proc/self/fd", "fd"), ("fd/0", "stdin"), ("fd/1", "stdout"), ("fd/2", "stderr"), ("pts/ptmx", "ptmx")];
     for (to, name) in links {
         symlink(to, Path::new("/dev").join(name))?;
     }

@@ -20,7 +20,13 @@ pub async fn a_program_runs_as_process_1_and_its_end_is_told(machine: &Machine) 
 
 pub async fn signals_reach_the_program_and_after_the_grace_it_is_killed(machine: &Machine) -> Result {
     machine.pod("p2").await?;
-    machine.start_container(machine.container("p2", "polite", "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done")).await?;
+    machine
+        .start_container(machine.container(
+            "p2",
+            "polite",
+            "trap 'echo bye; exit 3' TERM; echo up; while :; do sleep 0.05; done",
+        ))
+        .await?;
     machine.start_container(machine.container("p2", "deaf", "sleep 1000")).await?;
     while machine.output("polite") != "up\n" {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -72,7 +78,11 @@ pub async fn the_image_stays_as_it_is_and_nothing_of_the_machine_is_seen(machine
     same(output.contains("open"), false)?;
     let mut config = machine.container("p4", "fixed", "touch /x; touch /data/x && echo data");
     config.read_only_root = true;
-    config.mounts = vec![Mount { kind: MountKind::Tmpfs { size_bytes: Some(1 << 20) }, target: "/data".to_owned(), read_only: false }];
+    config.mounts = vec![Mount {
+        kind: MountKind::Tmpfs { size_bytes: Some(1 << 20) },
+        target: "/data".to_owned(),
+        read_only: false,
+    }];
     let (_, output) = machine.run_container(config).await?;
     same(output.as_str(), "touch: /x: Read-only file system\ndata\n")?;
     machine.node.stop_pod("p4").await.map_err(text)
@@ -86,8 +96,12 @@ pub async fn users_groups_folders_and_mounts_are_as_asked(machine: &Machine) -> 
     machine.node.give(&volume, None, Some(1000), Some(0o660)).await.map_err(text)?;
     let mut config = machine.container("p5", "c", "id -u; id -g; echo $HOME; ls -d .; cat /data/file; echo x > /data/mine || echo no; echo y > /locked/x; cat /etc/hosts | tail -n 1");
     (config.user, config.group) = (1000, 1000);
-    config.working_directory = "/made/here".to_owned();
-    let bind = |target: &str, read_only| Mount { kind: MountKind::Bind { source: volume.clone() }, target: target.to_owned(), read_only };
+    "/made/here".clone_into(&mut config.working_directory);
+    let bind = |target: &str, read_only| Mount {
+        kind: MountKind::Bind { source: volume.clone() },
+        target: target.to_owned(),
+        read_only,
+    };
     config.mounts = vec![bind("/data", false), bind("/locked", true)];
     let (_, output) = machine.run_container(config).await?;
     has(&output, "1000\n1000\n/home/app\n.\nfrom the machine\n")?;
@@ -138,7 +152,11 @@ pub async fn limits_hold_where_they_can_be_had(machine: &Machine) -> Result {
         return same(format!("{:?}", capabilities.memory_limits).len() > 20, true);
     }
     machine.pod("p7").await?;
-    let mut config = machine.container("p7", "hungry", "cat /dev/zero | head -c 200000000 | tail > /dev/null & wait $!; x=$(yes | head -c 100000000); echo fed");
+    let mut config = machine.container(
+        "p7",
+        "hungry",
+        "cat /dev/zero | head -c 200000000 | tail > /dev/null & wait $!; x=$(yes | head -c 100000000); echo fed",
+    );
     config.memory_limit_bytes = Some(24 << 20);
     let (exit, output) = machine.run_container(config).await?;
     same((exit.oom_killed, output.contains("fed")), (true, false))?;

@@ -25,7 +25,7 @@ pub fn entry() -> Option<ExitCode> {
         machine.pod("p").await?;
         machine.start_container(machine.container("p", "c", "sleep 12345 & sleep 54321")).await?;
         println!("ready {}", machine.path("").display());
-        tokio::time::sleep(Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_mins(1)).await;
         Ok(())
     });
     if let Err(error) = done {
@@ -105,11 +105,16 @@ pub fn as_ordinary_user() -> Option<Trial> {
     let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let is_there = known.lines().any(|line| line.starts_with(&format!("{ORDINARY}:")));
     if !is_there {
-        eprintln!("skipped: all_of_this_works_for_an_ordinary_user: there is no user {ORDINARY} (useradd -m {ORDINARY})");
+        eprintln!(
+            "skipped: all_of_this_works_for_an_ordinary_user: there is no user {ORDINARY} (useradd -m {ORDINARY})"
+        );
     }
     let test = Trial::test("all_of_this_works_for_an_ordinary_user", || {
         let program = std::env::current_exe()?;
-        let output = Command::new("su").args([ORDINARY, "-s", "/bin/sh", "-c"]).arg(format!("cd /; {}", program.display())).output()?;
+        let output = Command::new("su")
+            .args([ORDINARY, "-s", "/bin/sh", "-c"])
+            .arg(format!("cd /; {}", program.display()))
+            .output()?;
         if output.status.success() {
             return Ok(());
         }

@@ -32,7 +32,10 @@ pub fn make_image(root: &Path) -> std::io::Result<()> {
         fs::create_dir_all(root.join(folder))?;
     }
     fs::copy(busybox().unwrap_or_default(), root.join("bin/busybox"))?;
-    for name in ["sh", "cat", "sleep", "nc", "nslookup", "wget", "hostname", "id", "ls", "mount", "touch", "yes", "stty", "ps", "dd", "head", "tail"] {
+    for name in [
+        "sh", "cat", "sleep", "nc", "nslookup", "wget", "hostname", "id", "ls", "mount", "touch", "yes", "stty", "ps",
+        "dd", "head", "tail",
+    ] {
         std::os::unix::fs::symlink("busybox", root.join("bin").join(name))?;
     }
     fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n")?;
@@ -44,7 +47,8 @@ impl Machine {
     pub async fn start() -> Result<Self> {
         let folder = tempfile::tempdir().map_err(text)?;
         make_image(&folder.path().join("image")).map_err(text)?;
-        let node = Node::start(NodeOptions::new(folder.path().join("node"))).await.map_err(|error| format!("{error:?}"))?;
+        let node =
+            Node::start(NodeOptions::new(folder.path().join("node"))).await.map_err(|error| format!("{error:?}"))?;
         Ok(Self { node, folder })
     }
 
@@ -95,8 +99,7 @@ impl Machine {
     /// What a container wrote, without times.
     pub fn output(&self, id: &str) -> String {
         let log = fs::read_to_string(self.path(&format!("{id}.log"))).unwrap_or_default();
-        let lines = log.lines().filter_map(|line| line.splitn(4, ' ').nth(3));
-        lines.map(|line| format!("{line}\n")).collect()
+        log.split_inclusive('\n').filter_map(|line| line.splitn(4, ' ').nth(3)).collect()
     }
 
     /// Runs a container to its end.
@@ -135,6 +138,7 @@ impl Machine {
 }
 
 /// Fails with both texts if they differ.
+#[allow(clippy::needless_pass_by_value)]
 pub fn same<T: PartialEq + std::fmt::Debug>(found: T, wanted: T) -> Result {
     if found == wanted { Ok(()) } else { Err(format!("found {found:?}, wanted {wanted:?}")) }
 }

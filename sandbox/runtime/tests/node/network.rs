@@ -41,11 +41,17 @@ pub async fn pods_have_ports_of_their_own_and_reach_each_other_and_services(mach
     same(read(machine, SocketAddrV4::new(a, 80)).await?.as_str(), "from a\n")?;
     same(read(machine, SocketAddrV4::new(b, 80)).await?.as_str(), "from b\n")?;
     let backends = vec![SocketAddrV4::new(a, 80), SocketAddrV4::new(b, 80)];
-    machine.node.set_services(vec![service(8080, Protocol::Tcp, backends), service(9, Protocol::Tcp, vec![])]).await.map_err(text)?;
+    machine
+        .node
+        .set_services(vec![service(8080, Protocol::Tcp, backends), service(9, Protocol::Tcp, vec![])])
+        .await
+        .map_err(text)?;
     let name = "web.default.svc.cluster.local".to_owned();
     machine.node.set_names(BTreeMap::from([(name, vec![SERVICE])])).await.map_err(text)?;
     machine.pod("client").await?;
-    let get = |address: &str, port: u16| format!("for i in 1 2 3 4 5 6 7 8 9; do nc -w 2 {address} {port} < /dev/null && break; sleep 0.1; done; ");
+    let get = |address: &str, port: u16| {
+        format!("for i in 1 2 3 4 5 6 7 8 9; do nc -w 2 {address} {port} < /dev/null && break; sleep 0.1; done; ")
+    };
     let script = [get(&a.to_string(), 80), get("web", 8080), get("web", 8080), get("web.default", 8080)].concat();
     let (_, output) = machine.run("client", "clients", &script).await?;
     has(&output, "from a\n")?;
@@ -79,7 +85,8 @@ pub async fn datagrams_reach_a_service_and_come_back(machine: &Machine) -> Resul
 }
 
 pub async fn the_owner_can_listen_inside(machine: &Machine) -> Result {
-    let listener = machine.node.listen_in_cluster(SocketAddrV4::new(Ipv4Addr::new(10, 96, 0, 1), 443)).await.map_err(text)?;
+    let listener =
+        machine.node.listen_in_cluster(SocketAddrV4::new(Ipv4Addr::new(10, 96, 0, 1), 443)).await.map_err(text)?;
     let serve = async {
         let (mut stream, from) = listener.accept().await.map_err(text)?;
         stream.write_all(format!("hello {}\n", from.ip()).as_bytes()).await.map_err(text)
