@@ -38,6 +38,7 @@ use crate::config::Capabilities;
 use crate::error::NodeError;
 use crate::limits::Limits;
 use crate::messages::{AgentSetup, Answer, Call, Layering, Message, Request};
+use crate::role::note;
 use crate::wire::{self, Frame, Inbox};
 
 pub use self::netlink::Prefix;
@@ -66,7 +67,7 @@ impl Agent {
         match Frame::new(message, descriptors) {
             // Without anybody to tell it, the agent ends in a moment.
             Ok(frame) => drop(self.outgoing.send(frame)),
-            Err(error) => eprintln!("the agent cannot say {message:?}: {error}"),
+            Err(error) => note(format_args!("the agent cannot say {message:?}: {error}")),
         }
     }
 }

@@ -117,6 +117,21 @@ impl Limits {
         write(&self.processes, [("pids.max", Some(PROCESSES.to_string())), ("", None)])
     }
 
+    /// A container's groups, each with the controller's name, or without for the one of version 2.
+    pub fn groups(&self, container: &str) -> Vec<(String, PathBuf)> {
+        let all = [("cpu", &self.cpu), ("memory", &self.memory), ("pids", &self.processes)];
+        let mut groups: Vec<(String, PathBuf)> = all
+            .into_iter()
+            .filter_map(|(name, controller)| match controller {
+                Controller::Version1(folder) => Some((name.to_owned(), folder.join(container))),
+                Controller::Version2(folder) => Some((String::new(), folder.join(container))),
+                Controller::None(_) => None,
+            })
+            .collect();
+        groups.dedup();
+        groups
+    }
+
     /// Puts a process, and all that it starts, under a container's limits.
     pub fn join(&self, container: &str, pid: u32) -> io::Result<()> {
         for folder in self.folders() {

@@ -109,6 +109,8 @@ pub struct InitConfig {
     pub folder: PathBuf,
     /// Where the root is put together: an empty folder, the same for all.
     pub assembly: PathBuf,
+    /// Its control groups, each with its folder below `/sys/fs/cgroup`; of version 2 the one that is that folder.
+    pub groups: Vec<(String, PathBuf)>,
     /// With `hosts`, `hostname` and `resolv.conf`.
     pub pod_folder: PathBuf,
 }

@@ -1,7 +1,7 @@
 //! The processes that this program becomes besides itself: which, and how they are started.
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -67,10 +67,15 @@ pub fn entry() -> Option<ExitCode> {
         Role::Exec => exec::run(&socket),
     });
     Some(done.unwrap_or_else(|error| {
-        // Into the node's own log: the one place that such a process has.
-        eprintln!("{name}: {error}");
+        note(format_args!("{name}: {error}"));
         ExitCode::FAILURE
     }))
+}
+
+/// Writes a line to where such a process has its errors: the node's own log, or a container's.
+pub fn note(line: std::fmt::Arguments<'_>) {
+    // There is nobody else to tell.
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// The socket that this process was started with, which is no longer its standard input.

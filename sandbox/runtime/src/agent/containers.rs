@@ -80,6 +80,7 @@ impl Agent {
             folder: folder.to_owned(),
             assembly: self.folder.join("assembly"),
             pod_folder: pod.folder.clone(),
+            groups: self.limits.groups(&config.id),
         };
         let frame = Frame::new(&init, descriptors).map_err(|error| setup("cannot describe the container", error))?;
         drop(init);

@@ -9,6 +9,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 
 use super::netlink::{Netlink, Prefix, Route, hardware_address};
 use crate::config::{NodeOptions, PodConfig};
+use crate::role::note;
 
 const LOOPBACK: u32 = 1;
 const BRIDGE: u32 = 100;
@@ -123,7 +124,7 @@ impl Network {
         let made = furnish(config);
         if let Err(error) = self.own.enter() {
             // Whatever this process would do from now on would happen in a pod.
-            eprintln!("the agent cannot return from a pod's namespaces: {error}");
+            note(format_args!("the agent cannot return from a pod's namespaces: {error}"));
             std::process::exit(1);
         }
         made

@@ -55,10 +55,13 @@ fn write_files(pod: &Pod, config: &PodConfig) -> io::Result<()> {
     use std::fmt::Write as _;
     fs::create_dir_all(&pod.folder)?;
     let mut hosts = String::from(
-        "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\n\
+        "# Kubernetes-managed hosts file.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\n\
          fe00::0\tip6-mcastprefix\nfe00::1\tip6-allnodes\nfe00::2\tip6-allrouters\n",
     );
     let _ = writeln!(hosts, "{}\t{}", pod.connection.address, config.hostname);
+    if !config.hosts.is_empty() {
+        hosts.push_str("\n# Entries added by HostAliases.\n");
+    }
     for (address, names) in &config.hosts {
         let _ = writeln!(hosts, "{address}\t{}", names.join("\t"));
     }

@@ -164,7 +164,7 @@ async fn accept(listener: TcpListener, backends: Rc<RefCell<Backends>>) {
                 tokio::task::spawn_local(hand_on(client, address, backends.clone()));
             }
             // Too many connections at once: some are closed soon.
-            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            Err(_) => tokio::time::sleep_until(tokio::time::Instant::now() + Duration::from_millis(20)).await,
         }
     }
 }

@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use crate::config::ContainerConfig;
+use crate::role::note;
 
 const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -22,7 +23,7 @@ const MACHINES: [u16; 2] = [183, 40];
 pub fn lookup_failed(cause: &str) -> String {
     format!(
         "failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: \
-         unable to start container process: error during container init: {cause}"
+         unable to start container process: {cause}: unknown"
     )
 }
 
@@ -39,7 +40,6 @@ pub fn find(container: &ContainerConfig, arguments: &[String]) -> Result<PathBuf
         return match check(Path::new(name)) {
             Ok(()) => Ok(PathBuf::from(name)),
             Err(Problem::Missing(error)) => Err(format!("exec: {name:?}: stat {name}: {}", text(&error))),
-            Err(Problem::Folder) => Err(format!("exec: {name:?}: is a directory")),
             Err(Problem::Forbidden) => Err(format!("exec: {name:?}: permission denied")),
         };
     }
@@ -50,13 +50,12 @@ pub fn find(container: &ContainerConfig, arguments: &[String]) -> Result<PathBuf
 
 enum Problem {
     Missing(io::Error),
-    Folder,
     Forbidden,
 }
 
 fn check(file: &Path) -> Result<(), Problem> {
     if fs::metadata(file).map_err(Problem::Missing)?.is_dir() {
-        return Err(Problem::Folder);
+        return Err(Problem::Forbidden);
     }
     accessat(CWD, file, Access::EXEC_OK, AtFlags::EACCESS).map_err(|_| Problem::Forbidden)
 }
@@ -88,7 +87,7 @@ pub fn run(container: &ContainerConfig, arguments: &[String], program: &Path, te
     } else {
         Command::new(program).arg0(name).args(rest).env_clear().envs(environment).exec()
     };
-    eprintln!("exec {}: {}", program.display(), text(&error));
+    note(format_args!("exec {}: {}", program.display(), text(&error)));
     ExitCode::from(255)
 }
 

@@ -33,6 +33,9 @@ const MASKED: [&str; 11] = [
 const READ_ONLY: [&str; 6] =
     ["/proc/bus", "/proc/dynamic_debug", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
+/// Where control groups are shown; a `/sys` without this place cannot get it.
+const GROUPS: &str = "/sys/fs/cgroup";
+
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 
 fn no_programs() -> MountAttrFlags {
@@ -85,6 +88,9 @@ pub fn assemble(config: &InitConfig) -> Result<(), String> {
     let root = make_root(config).map_err(said(format!("cannot mount the root {}", container.root.display())))?;
     enter(root).map_err(said("cannot change to the root"))?;
     for each in prepared {
+        if each.target.starts_with(GROUPS) && !Path::new(GROUPS).exists() {
+            continue;
+        }
         let place = mounts::make_place(&each.target, each.is_folder);
         place
             .and_then(|()| mounts::put(&each.mount, &each.target))
@@ -111,13 +117,14 @@ fn prepare(config: &InitConfig) -> Result<Vec<Prepared>, String> {
     let cannot = |kind: &'static str| said(format!("cannot make a file system of the kind {kind}"));
     let mut all = Vec::new();
     all.push(folder(mounts::new("proc", &[], no_programs()).map_err(cannot("proc"))?, "/proc", false));
-    let options = [("mode", "755".to_owned()), ("size", "64k".to_owned())];
+    let options = [("mode", "755".to_owned()), ("size", "65536k".to_owned())];
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID;
     all.push(folder(mounts::new("tmpfs", &options, attributes).map_err(cannot("tmpfs"))?, "/dev", false));
     let attributes = no_programs() | MountAttrFlags::MOUNT_ATTR_RDONLY;
     // Where the machine's own is covered in parts, there is none: few programs look there.
     let system = mounts::new("sysfs", &[], attributes).or_else(|_| mounts::new("tmpfs", &[], attributes));
     all.push(folder(system.map_err(cannot("sysfs"))?, "/sys", false));
+    prepare_groups(config, &mut all).map_err(said("cannot show the container its limits"))?;
     for name in ["hosts", "hostname", "resolv.conf"] {
         let mount =
             mounts::copy(&config.pod_folder.join(name), false).map_err(said(format!("cannot use the pod's {name}")))?;
@@ -129,6 +136,20 @@ fn prepare(config: &InitConfig) -> Result<Vec<Prepared>, String> {
         all.push(prepare_wanted(mount)?);
     }
     Ok(all)
+}
+
+/// The container's own control groups, where programs look for how much they may use.
+fn prepare_groups(config: &InitConfig, all: &mut Vec<Prepared>) -> io::Result<()> {
+    let place = Path::new(GROUPS);
+    if config.groups.iter().any(|(name, _)| !name.is_empty()) {
+        let mount = mounts::new("tmpfs", &[("mode", "755".to_owned())], no_programs())?;
+        all.push(Prepared { mount, target: place.to_owned(), is_folder: true, read_only: false });
+    }
+    for (name, source) in &config.groups {
+        let mount = mounts::copy(source, false)?;
+        all.push(Prepared { mount, target: place.join(name), is_folder: true, read_only: true });
+    }
+    Ok(())
 }
 
 fn prepare_wanted(wanted: &Mount) -> Result<Prepared, String> {
