@@ -57,6 +57,8 @@ struct Agent {
     names: dns::Names,
     pods: RefCell<HashMap<String, Rc<Pod>>>,
     containers: RefCell<HashMap<String, Rc<Container>>>,
+    /// Containers that are not there yet: their pods, and whether they have been given up meanwhile.
+    starting: RefCell<HashMap<String, (String, bool)>>,
     execs: RefCell<HashMap<u64, Exec>>,
     exec_count: Cell<u64>,
     outgoing: mpsc::UnboundedSender<Frame>,
@@ -143,6 +145,7 @@ async fn serve(socket: StdStream, setup: AgentSetup, prepared: Prepared) -> io::
         names: dns::Names::default(),
         pods: RefCell::default(),
         containers: RefCell::default(),
+        starting: RefCell::default(),
         execs: RefCell::default(),
         exec_count: Cell::new(0),
         outgoing,

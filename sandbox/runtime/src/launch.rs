@@ -141,7 +141,7 @@ fn map_range(keeper: u32) -> Result<(), String> {
         })?;
         let arguments = [keeper, 0, own, 1, 1, start, count].map(|number| number.to_string());
         let output = Command::new(program).args(arguments).output().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => {
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => {
                 format!("{program} is not installed (on Debian and Ubuntu the package is uidmap)")
             }
             _ => format!("{program} cannot be started: {error}"),

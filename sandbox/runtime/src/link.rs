@@ -112,15 +112,17 @@ impl Link {
         answer.await.map_err(|_| NodeError::Stopped)
     }
 
-    /// Before a container is started: its end may come at any time.
-    pub fn expect_end(&self, container: &str) {
+    /// Before a container is started: its end may come at any time. Whether nobody expected it before.
+    pub fn expect_end(&self, container: &str) -> bool {
         let mut tables = self.state.tables();
-        if !tables.closed {
-            tables.ends.entry(container.to_owned()).or_default();
+        let is_new = !tables.closed && !tables.ends.contains_key(container);
+        if is_new {
+            tables.ends.insert(container.to_owned(), watch::Sender::new(None));
         }
+        is_new
     }
 
-    /// After a container was removed.
+    /// After a container was removed, or could not be started.
     pub fn forget_end(&self, container: &str) {
         self.state.tables().ends.remove(container);
     }

@@ -81,7 +81,7 @@ impl Node {
     /// Starts a program in a pod. When this returns, the program itself runs.
     pub async fn start_container(&self, config: ContainerConfig) -> Result<Started, StartContainerError> {
         let id = config.id.clone();
-        self.link.expect_end(&id);
+        let is_new = self.link.expect_end(&id);
         let answer = self.ask(Request::StartContainer(Box::new(config))).await.map(|reply| reply.answer);
         let error = match answer {
             Ok(Answer::Started(started)) => return Ok(started),
@@ -89,6 +89,9 @@ impl Node {
             Ok(other) => wrong(other).into(),
             Err(error) => error.into(),
         };
+        if is_new {
+            self.link.forget_end(&id);
+        }
         Err(error)
     }
 
@@ -229,13 +232,16 @@ fn check(options: &NodeOptions) -> Result<(), StartError> {
     Ok(())
 }
 
-/// Tries whether this machine lets a node be, at the cost of starting one that is stopped at once.
+/// Tries whether this machine lets a node be, at the cost of starting one in a folder of its own below the given one,
+/// which is stopped and removed at once.
 ///
 /// # Errors
 /// What the machine does not allow, with the setting that would.
 pub async fn preflight(folder: &Path) -> Result<Capabilities, StartError> {
-    let node = Node::start(NodeOptions::new(folder)).await?;
+    let own = folder.join("preflight");
+    let node = Node::start(NodeOptions::new(&own)).await?;
     node.stop().await;
+    std::fs::remove_dir_all(&own).map_err(failed(format!("remove {}", own.display())))?;
     Ok(node.capabilities)
 }
 

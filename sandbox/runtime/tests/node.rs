@@ -54,6 +54,9 @@ fn main() -> ExitCode {
         with_machine!(network::pods_have_ports_of_their_own_and_reach_each_other_and_services),
         with_machine!(network::datagrams_reach_a_service_and_come_back),
         with_machine!(network::the_owner_can_listen_inside),
+        with_machine!(life::what_is_given_up_or_unknown_leaves_nothing),
+        with_machine!(life::a_node_that_stops_says_so),
+        with_machine!(life::options_that_cannot_be_met_are_refused),
         Trial::test("nothing_outlives_an_owner_that_is_killed", || block_on(life::nothing_outlives_its_owner())),
     ];
     tests.extend(life::as_ordinary_user());

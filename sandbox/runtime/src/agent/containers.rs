@@ -45,12 +45,25 @@ impl Agent {
         let folder = self.folder.join("containers").join(&config.id);
         fs::create_dir(&folder).map_err(failed(format!("make the folder of container {:?}", config.id)))?;
         let config = Rc::new(config);
+        self.starting.borrow_mut().insert(config.id.clone(), (config.pod_id.clone(), false));
         let started = self.start_program(&config, &pod, &folder).await;
+        let given_up = self.starting.borrow_mut().remove(&config.id).is_some_and(|(_, given_up)| given_up);
         if started.is_err() {
             self.limits.remove(&config.id);
             let _ = files::remove(&folder);
         }
+        if given_up {
+            self.remove_container(&config.id).await?;
+            return Err(StartContainerError::Setup("the container was removed while it was started".to_owned()));
+        }
         started
+    }
+
+    /// Has containers that are being started removed as soon as they are there.
+    pub(super) fn give_up_starting(&self, which: impl Fn(&str, &str) -> bool) {
+        for (container, (pod, given_up)) in self.starting.borrow_mut().iter_mut() {
+            *given_up |= which(container, pod);
+        }
     }
 
     async fn start_program(
@@ -166,6 +179,7 @@ impl Agent {
     }
 
     pub(super) async fn remove_container(&self, id: &str) -> Result<(), NodeError> {
+        self.give_up_starting(|container, _| container == id);
         let Ok(container) = self.container(id) else { return Ok(()) };
         let _ = pidfd_send_signal(&container.process, Signal::KILL);
         // The sender's end without an end of the container is as good.

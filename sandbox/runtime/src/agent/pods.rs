@@ -38,6 +38,7 @@ impl Agent {
     }
 
     pub(super) async fn stop_pod(&self, id: &str) -> Result<(), NodeError> {
+        self.give_up_starting(|_, pod| pod == id);
         let containers: Vec<String> = {
             let containers = self.containers.borrow();
             containers.values().filter(|each| each.config.pod_id == id).map(|each| each.config.id.clone()).collect()

@@ -29,3 +29,23 @@ pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_folders_links_and_modes_are_copied() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = std::env::temp_dir().join(format!("runtime-copy-{}", std::process::id()));
+        let (from, to) = (folder.join("from"), folder.join("to"));
+        fs::create_dir_all(from.join("bin")).expect("a folder");
+        fs::write(from.join("bin/tool"), "text").expect("a file");
+        fs::set_permissions(from.join("bin/tool"), fs::Permissions::from_mode(0o4755)).expect("a mode");
+        symlink("../nowhere", from.join("bin/link")).expect("a link");
+        copy(&from, &to).expect("copied");
+        assert_eq!(fs::metadata(to.join("bin/tool")).expect("there").mode() & 0o7777, 0o4755);
+        assert_eq!(fs::read_link(to.join("bin/link")).expect("there"), Path::new("../nowhere"));
+        fs::remove_dir_all(folder).expect("removed");
+    }
+}

@@ -7,9 +7,9 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use libtest_mimic::Trial;
-use runtime::{Node, NodeOptions};
+use runtime::{Node, NodeError, NodeOptions};
 
-use crate::machine::{Machine, Result, text};
+use crate::machine::{Machine, Result, has, same, text};
 
 const OWNER: &str = "owner-of-a-node";
 const ORDINARY: &str = "stranger";
@@ -94,6 +94,50 @@ pub async fn nothing_outlives_its_owner() -> Result {
     let node = Node::start(NodeOptions::new(format!("{folder}/node"))).await.map_err(text)?;
     node.stop().await;
     std::fs::remove_dir_all(folder).map_err(text)
+}
+
+pub async fn what_is_given_up_or_unknown_leaves_nothing(machine: &Machine) -> Result {
+    machine.pod("p").await?;
+    let config = machine.container("p", "c", "sleep 1000");
+    let node = &machine.node;
+    let (started, removed) = tokio::join!(node.start_container(config.clone()), node.stop_pod("p"));
+    removed.map_err(text)?;
+    has(&started.err().map(text).unwrap_or_default(), "removed while it was started")?;
+    has(&node.wait("c").await.err().map(text).unwrap_or_default(), "no container \"c\"")?;
+    has(&node.start_container(config).await.err().map(text).unwrap_or_default(), "no pod \"p\"")?;
+    let left = std::fs::read_dir(machine.path("node/containers")).map_err(text)?.count();
+    same(left, 0)?;
+    machine.pod("p").await?;
+    machine.start_container(machine.container("p", "twice", "sleep 1000")).await?;
+    let again = node.start_container(machine.container("p", "twice", "")).await;
+    has(&again.err().map(text).unwrap_or_default(), "File exists")?;
+    node.signal("twice", 9).await.map_err(text)?;
+    same(node.wait("twice").await.map_err(text)?.code, 137)?;
+    has(&machine.pod("../escape").await.err().unwrap_or_default(), "as a name")
+}
+
+pub async fn a_node_that_stops_says_so(machine: &Machine) -> Result {
+    machine.pod("p").await?;
+    machine.start_container(machine.container("p", "c", "sleep 1000")).await?;
+    let (waited, ()) = tokio::join!(machine.node.wait("c"), machine.node.stop());
+    same(waited, Err(NodeError::Stopped))?;
+    machine.node.stopped().await;
+    same(machine.node.stop_pod("p").await, Err(NodeError::Stopped))?;
+    let capabilities = runtime::preflight(&machine.path("other")).await.map_err(text)?;
+    same(&capabilities, machine.node.capabilities())
+}
+
+pub async fn options_that_cannot_be_met_are_refused(machine: &Machine) -> Result {
+    let options = NodeOptions::new(machine.path("other"));
+    for (options, wanted) in [
+        (NodeOptions { pod_network: "10.244.0.0".to_owned(), ..options.clone() }, "is not a network"),
+        (NodeOptions { pod_network: "10.96.0.0/12".to_owned(), ..options.clone() }, "overlap"),
+        (NodeOptions { dns: [10, 97, 0, 10].into(), ..options.clone() }, "not in the service network"),
+        (NodeOptions { outside_network: true, ..options.clone() }, "cannot reach networks outside"),
+    ] {
+        has(&Node::start(options).await.err().map(text).unwrap_or_default(), wanted)?;
+    }
+    Ok(())
 }
 
 /// All tests once more as an ordinary user, if there is one to become.

@@ -50,7 +50,10 @@ pub async fn pods_have_ports_of_their_own_and_reach_each_other_and_services(mach
     machine.node.set_names(BTreeMap::from([(name, vec![SERVICE])])).await.map_err(text)?;
     machine.pod("client").await?;
     let get = |address: &str, port: u16| {
-        format!("for i in 1 2 3 4 5 6 7 8 9; do nc -w 2 {address} {port} < /dev/null && break; sleep 0.1; done; ")
+        {
+            // The server is away for a moment after each answer.
+            format!("x=; while [ -z \"$x\" ]; do x=$(nc -w 2 {address} {port} < /dev/null); done; echo $x; ")
+        }
     };
     let script = [get(&a.to_string(), 80), get("web", 8080), get("web", 8080), get("web.default", 8080)].concat();
     let (_, output) = machine.run("client", "clients", &script).await?;
