@@ -15,8 +15,8 @@
 //! the capability to mount are locked into a further user namespace, since the machine's root must not be within reach.
 //! As an ordinary user the ids come from `/etc/subuid`, or there is one only, which is then whoever a container wants.
 //!
-//! Why not `libcontainer`: it forks with unsafe code, needs a file for each container's state and an `exec` of its own
-//! for each of its steps, cannot hand sockets or output on, and fails for ordinary users on machines with cgroup v1.
+//! Why not `libcontainer` 0.7: as an ordinary user it fails on machines with cgroup v1, and it forks inside of the calling
+//! process, which has threads here; what a pod shares, its network above all, would be left to do anyway.
 
 mod agent;
 mod config;

@@ -1,5 +1,6 @@
 //! Limits of processor time, memory and processes by control groups, of either version.
 
+use std::cell::OnceCell;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,9 @@ use crate::config::{Availability, ContainerConfig};
 
 /// How all groups of nodes are called, followed by the number of the process that owns the node.
 const PREFIX: &str = "infra-sandbox-";
+
+/// What is to be limited, as version 2 calls it.
+const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
 
 /// So many processes and threads one container may have. The machine's others need some, too.
 const PROCESSES: u32 = 8192;
@@ -51,7 +55,8 @@ impl Limits {
     /// Makes the node's groups, as far as this process may. Those of nodes that are gone are removed on the way.
     pub fn make(owner: u32) -> Self {
         let mounts = Mounts::read().unwrap_or_default();
-        let unified = mounts.unified(owner);
+        // Nothing is tried in a hierarchy that is not needed.
+        let unified = OnceCell::new();
         let controller = |name: &str| mounts.controller(name, owner, &unified);
         Self { cpu: controller("cpu"), memory: controller("memory"), processes: controller("pids") }
     }
@@ -238,19 +243,21 @@ impl Mounts {
         let mut reason = "control groups are not delegated to this user; `systemd-run --user --scope -p Delegate=yes` \
                           starts a program that has them"
             .to_owned();
-        // Groups with processes cannot have groups with controllers, so this process's own one hardly ever fits; the
-        // nearest above it that does is taken.
-        for parent in own.ancestors().take_while(|parent| parent.starts_with(point)) {
-            match make_unified(parent, owner) {
-                Ok(folder) => return Ok(folder),
-                Err(error) if error.kind() == io::ErrorKind::Other => reason = error.to_string(),
-                Err(_) => {}
+        // Groups with processes cannot have groups with controllers, so this process's own one hardly ever fits: the
+        // nearest above it that does is taken, one with all controllers before one that limits memory only.
+        for wanted in [&CONTROLLERS[..], &["memory"]] {
+            for parent in own.ancestors().take_while(|parent| parent.starts_with(point)) {
+                match make_unified(parent, owner, wanted, &own) {
+                    Ok(folder) => return Ok(folder),
+                    Err(error) if error.kind() == io::ErrorKind::Other => reason = error.to_string(),
+                    Err(_) => {}
+                }
             }
         }
         Err(reason)
     }
 
-    fn controller(&self, name: &str, owner: u32, unified: &Result<PathBuf, String>) -> Controller {
+    fn controller(&self, name: &str, owner: u32, unified: &OnceCell<Result<PathBuf, String>>) -> Controller {
         let has = |options: &str| options.split(',').any(|option| option == name);
         if let Some((root, point, ..)) = self.mounts.iter().find(|(.., kind, options)| kind == "cgroup" && has(options))
         {
@@ -266,7 +273,7 @@ impl Mounts {
                 )),
             };
         }
-        match unified {
+        match unified.get_or_init(|| self.unified(owner)) {
             Ok(folder) if lists(&folder.join("cgroup.controllers"), name) => Controller::Version2(folder.clone()),
             Ok(folder) => Controller::None(format!("the {name} controller is not enabled for {}", folder.display())),
             Err(reason) => Controller::None(reason.clone()),
@@ -278,28 +285,41 @@ fn lists(file: &Path, name: &str) -> bool {
     fs::read_to_string(file).is_ok_and(|text| text.split_whitespace().any(|word| word == name))
 }
 
-/// A new group with controllers for groups of its own, or nothing.
-fn make_unified(parent: &Path, owner: u32) -> io::Result<PathBuf> {
+/// A new group that hands the wanted controllers to groups of its own, or nothing.
+fn make_unified(parent: &Path, owner: u32, wanted: &[&str], own: &Path) -> io::Result<PathBuf> {
     remove_forgotten(parent);
     let folder = parent.join(format!("{PREFIX}{owner}"));
     fs::create_dir(&folder)?;
-    let enable = |folder: &Path| {
-        for name in ["cpu", "memory", "pids"] {
-            if !lists(&folder.join("cgroup.subtree_control"), name) {
+    for group in [parent, &folder] {
+        for name in CONTROLLERS {
+            if !lists(&group.join("cgroup.subtree_control"), name) {
                 // Asked one by one: some is better than none.
-                let _ = fs::write(folder.join("cgroup.subtree_control"), format!("+{name}"));
+                let _ = fs::write(group.join("cgroup.subtree_control"), format!("+{name}"));
             }
         }
+    }
+    let hands_down = |name: &&str| lists(&folder.join("cgroup.subtree_control"), name);
+    let usable = match wanted.iter().find(|name| !hands_down(name)) {
+        Some(name) => Err(io::Error::other(format!("{} does not hand the {name} controller down", parent.display()))),
+        None => try_to_join(&folder, own),
     };
-    if !lists(&folder.join("cgroup.controllers"), "memory") {
-        enable(parent);
+    match usable {
+        Ok(()) => Ok(folder),
+        Err(error) => {
+            remove_groups(&folder);
+            Err(error)
+        }
     }
-    enable(&folder);
-    if lists(&folder.join("cgroup.subtree_control"), "memory") {
-        return Ok(folder);
-    }
-    let _ = fs::remove_dir(&folder);
-    Err(io::Error::other(format!("{} does not hand the memory controller down", parent.display())))
+}
+
+/// Who may make a group may still not be allowed to move processes there.
+fn try_to_join(folder: &Path, own: &Path) -> io::Result<()> {
+    let group = folder.join("try");
+    let process = std::process::id().to_string();
+    fs::create_dir(&group)?;
+    fs::write(group.join("cgroup.procs"), &process)?;
+    fs::write(own.join("cgroup.procs"), &process)?;
+    fs::remove_dir(&group)
 }
 
 #[cfg(test)]
@@ -320,7 +340,7 @@ mod tests {
     #[test]
     fn a_machine_without_control_groups_says_so() {
         let mounts = Mounts::default();
-        let unified = mounts.unified(1);
+        let unified = OnceCell::new();
         assert!(
             matches!(mounts.controller("cpu", 1, &unified), Controller::None(reason) if reason.contains("mounted"))
         );
