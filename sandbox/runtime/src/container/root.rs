@@ -91,10 +91,10 @@ pub fn assemble(config: &InitConfig) -> Result<(), String> {
         if each.target.starts_with(GROUPS) && !Path::new(GROUPS).exists() {
             continue;
         }
-        let place = mounts::make_place(&each.target, each.is_folder);
-        place
-            .and_then(|()| mounts::put(&each.mount, &each.target))
-            .and_then(|()| if each.read_only { mounts::make_read_only(&each.target) } else { Ok(()) })
+        let place = mounts::resolve(&each.target);
+        mounts::make_place(&place, each.is_folder)
+            .and_then(|()| mounts::put(&each.mount, &place))
+            .and_then(|()| if each.read_only { mounts::make_read_only(&place) } else { Ok(()) })
             .map_err(said(format!("cannot mount to {}", each.target.display())))?;
         if each.target == Path::new("/dev") {
             furnish_devices(&devices, config).map_err(said("cannot make /dev"))?;
@@ -103,7 +103,7 @@ pub fn assemble(config: &InitConfig) -> Result<(), String> {
     protect().map_err(said("cannot protect parts of /proc"))?;
     if !container.working_directory.is_empty() {
         // Somebody else's file in its way is found when the program's turn comes.
-        let _ = mounts::make_place(Path::new(&container.working_directory), true);
+        let _ = mounts::make_place(&mounts::resolve(Path::new(&container.working_directory)), true);
     }
     if container.read_only_root {
         mounts::make_read_only(Path::new("/")).map_err(said("cannot make the root read-only"))?;

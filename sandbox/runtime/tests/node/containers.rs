@@ -67,7 +67,7 @@ pub async fn the_image_stays_as_it_is_and_nothing_of_the_machine_is_seen(machine
     let script = "echo new > /etc/shadowed; cat /etc/shadowed; ls /; touch /proc/sys/kernel/hostname 2>&1; \
                   ls -d /work /home/* ../../..; mount -o remount,rw /proc/sys; ls /proc/1/root";
     let (_, output) = machine.run("p4", "c", script).await?;
-    has(&output, "new\nbin\ndev\netc\nhome\nproc\nroot\nsys\ntmp\n")?;
+    has(&output, "new\nbin\ndev\netc\nhome\nlink\nproc\nroot\nsys\ntmp\n")?;
     has(&output, "/proc/sys/kernel/hostname: Read-only file system")?;
     has(&output, "/work: No such file")?;
     same(std::fs::read_to_string(machine.path("image/etc/shadowed")).map_err(text)?.as_str(), "text")?;
@@ -94,7 +94,7 @@ pub async fn users_groups_folders_and_mounts_are_as_asked(machine: &Machine) -> 
     std::fs::create_dir_all(&volume).map_err(text)?;
     std::fs::write(volume.join("file"), "from the machine\n").map_err(text)?;
     machine.node.give(&volume, None, Some(1000), Some(0o660)).await.map_err(text)?;
-    let mut config = machine.container("p5", "c", "id -u; id -g; echo $HOME; ls -d .; cat /data/file; echo x > /data/mine || echo no; echo y > /locked/x; cat /etc/hosts | tail -n 1");
+    let mut config = machine.container("p5", "c", "id -u; id -g; echo $HOME; ls -d .; cat /data/file; echo x > /data/mine || echo no; echo y > /later/locked/x; cat /etc/hosts | tail -n 1");
     (config.user, config.group) = (1000, 1000);
     "/made/here".clone_into(&mut config.working_directory);
     let bind = |target: &str, read_only| Mount {
@@ -102,10 +102,10 @@ pub async fn users_groups_folders_and_mounts_are_as_asked(machine: &Machine) -> 
         target: target.to_owned(),
         read_only,
     };
-    config.mounts = vec![bind("/data", false), bind("/locked", true)];
+    config.mounts = vec![bind("/data", false), bind("/link/locked", true)];
     let (_, output) = machine.run_container(config).await?;
     has(&output, "1000\n1000\n/home/app\n.\nfrom the machine\n")?;
-    has(&output, "/locked/x: Read-only file system")?;
+    has(&output, "/later/locked/x: Read-only file system")?;
     has(&output, "1.2.3.4\talias\n")?;
     same(volume.join("mine").exists() && !output.contains("\nno\n"), true)?;
     machine.node.remove_folder(&volume).await.map_err(text)?;

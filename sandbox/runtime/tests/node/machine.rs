@@ -38,6 +38,7 @@ pub fn make_image(root: &Path) -> std::io::Result<()> {
     ] {
         std::os::unix::fs::symlink("busybox", root.join("bin").join(name))?;
     }
+    std::os::unix::fs::symlink("/later", root.join("link"))?;
     fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\napp:x:1000:1000::/home/app:/bin/sh\n")?;
     fs::write(root.join("etc/group"), "root:x:0:\napp:x:1000:\n")?;
     fs::write(root.join("etc/shadowed"), "text")
