@@ -1,0 +1,4 @@
+//! Volumes of pods.
+
+mod contents;
+mod writer;
