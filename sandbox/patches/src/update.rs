@@ -80,7 +80,7 @@ pub(crate) fn note_update(
     }
     let set = before.map_or_else(|| owned.clone(), |before| before.union(&owned));
     // A change of the scale alone carries no time, as the API server has it.
-    let time = Some(now.to_owned());
+    let time = (identity.subresource != "scale").then(|| now.to_owned());
     if let Some(manager) = managers.get_mut(&identity) {
         (manager.set, manager.time) = (set, time);
     } else {

@@ -32,8 +32,8 @@ fn load() -> Vec<Root> {
             continue;
         }
         let mut body = Vec::new();
-        while let Some(field) = lines.next_if(|line| !line.starts_with("type ") && !line.starts_with("root ")) {
-            body.push(field);
+        while let Some(field) = lines.next_if(|line| line.starts_with(' ')) {
+            body.push(field.trim_start());
         }
         loader.add_type(words[1], words.get(2) == Some(&"atomic"), &body);
     }
