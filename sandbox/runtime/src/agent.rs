@@ -8,9 +8,11 @@ mod files;
 mod logs;
 mod netlink;
 mod network;
+mod outside;
 mod overlay;
 mod pods;
 mod proxy;
+mod redirect;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -32,6 +34,7 @@ use self::children::Children;
 use self::containers::Container;
 use self::execs::Exec;
 use self::network::Network;
+use self::outside::Outside;
 use self::pods::Pod;
 use self::proxy::Services;
 use crate::config::Capabilities;
@@ -42,6 +45,9 @@ use crate::role::note;
 use crate::wire::{self, Frame, Inbox};
 
 pub use self::netlink::Prefix;
+
+/// What a way out is made of, for who is told that it cannot be had.
+const OUTSIDE: &str = "let pods out of the cluster by nf_tables";
 
 /// All that the agent knows.
 #[derive(Debug)]
@@ -55,6 +61,7 @@ struct Agent {
     network: RefCell<Network>,
     services: Services,
     names: dns::Names,
+    outside: Option<Rc<Outside>>,
     pods: RefCell<HashMap<String, Rc<Pod>>>,
     containers: RefCell<HashMap<String, Rc<Container>>>,
     /// Containers that are not there yet: their pods, and whether they have been given up meanwhile.
@@ -134,6 +141,17 @@ async fn serve(socket: StdStream, setup: AgentSetup, prepared: Prepared) -> io::
     let (outgoing, mut frames) = mpsc::unbounded_channel();
     let options = setup.setup.options;
     let gateway = prepared.network.gateway();
+    let outside = options.outside_network.then(|| {
+        let opened = Outside::open(outgoing.clone(), gateway, &prepared.network.prefixes());
+        opened.map_err(|error| {
+            let (what, errno) = (OUTSIDE.to_owned(), error.raw_os_error().unwrap_or(0));
+            Frame::new(&Message::Forbidden { what, errno, cause: error.to_string() }, Vec::new())
+        })
+    });
+    let outside = match outside.transpose() {
+        Ok(outside) => outside,
+        Err(refused) => return wire::send_frame(&socket, refused?).await,
+    };
     let agent = Rc::new(Agent {
         many_users: prepared.capabilities.many_users.is_there(),
         folder: options.folder,
@@ -143,6 +161,7 @@ async fn serve(socket: StdStream, setup: AgentSetup, prepared: Prepared) -> io::
         network: RefCell::new(prepared.network),
         services: Services::default(),
         names: dns::Names::default(),
+        outside,
         pods: RefCell::default(),
         containers: RefCell::default(),
         starting: RefCell::default(),
@@ -150,7 +169,7 @@ async fn serve(socket: StdStream, setup: AgentSetup, prepared: Prepared) -> io::
         exec_count: Cell::new(0),
         outgoing,
     });
-    dns::serve(&agent.names, options.dns).await?;
+    dns::serve(&agent.names, options.dns, agent.outside.as_ref()).await?;
     let reaper = agent.clone();
     tokio::task::spawn_local(async move { reaper.children.reap().await });
     let writer = socket.clone();
@@ -163,10 +182,10 @@ async fn serve(socket: StdStream, setup: AgentSetup, prepared: Prepared) -> io::
     });
     agent.tell(&Message::Ready { capabilities: prepared.capabilities, address: gateway }, Vec::new());
     let mut inbox = Inbox::default();
-    while let Some((Call { number, request }, _)) = inbox.next(&socket).await? {
+    while let Some((Call { number, request }, descriptors)) = inbox.next(&socket).await? {
         let agent = agent.clone();
         tokio::task::spawn_local(async move {
-            let (answer, descriptors) = answer(&agent, request).await;
+            let (answer, descriptors) = answer(&agent, request, descriptors).await;
             agent.tell(&Message::Answer { number, answer }, descriptors);
         });
     }
@@ -174,7 +193,7 @@ async fn serve(socket: StdStream, setup: AgentSetup, prepared: Prepared) -> io::
 }
 
 /// Does what is asked. What happens before the first `await` happens in the order of the requests.
-async fn answer(agent: &Rc<Agent>, request: Request) -> (Answer, Vec<OwnedFd>) {
+async fn answer(agent: &Rc<Agent>, request: Request, given: Vec<OwnedFd>) -> (Answer, Vec<OwnedFd>) {
     let done = |result: Result<(), NodeError>| (result.map_or_else(Answer::NotDone, |()| Answer::Done), Vec::new());
     match request {
         Request::StartPod(config) => (agent.start_pod(&config).map_or_else(Answer::NotDone, Answer::Pod), Vec::new()),
@@ -195,6 +214,18 @@ async fn answer(agent: &Rc<Agent>, request: Request) -> (Answer, Vec<OwnedFd>) {
         }),
         Request::Socket => socket(proxy::new_socket()),
         Request::Listen { address } => socket(agent.services.listen(address)),
+        Request::Reached { number } => done({
+            if let Some(outside) = &agent.outside {
+                outside.reached(number, given.into_iter().next());
+            }
+            Ok(())
+        }),
+        Request::Resolved { number, addresses } => done({
+            if let Some(outside) = &agent.outside {
+                outside.resolved(number, addresses);
+            }
+            Ok(())
+        }),
         Request::SetServices(services) => done(agent.services.set(services)),
         Request::SetNames(names) => done({
             agent.names.set(names);

@@ -16,7 +16,7 @@ pub struct NodeOptions {
     pub service_network: String,
     /// Where names are asked for, an address of the service network.
     pub dns: Ipv4Addr,
-    /// Whether pods reach addresses beyond the cluster.
+    /// Whether pods reach addresses beyond the cluster: by TCP, and names by DNS, as the node's owner does.
     pub outside_network: bool,
 }
 

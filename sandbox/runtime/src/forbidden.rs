@@ -39,6 +39,11 @@ fn remedy(what: &str, errno: i32, read: impl Fn(&str) -> Option<String>) -> Stri
         return "Too many namespaces are in use: raise user.max_user_namespaces and its like with `sysctl -w`"
             .to_owned();
     }
+    if what.contains("nf_tables") {
+        return "The kernel's parts for it seem to be missing: as root, run `modprobe -a nf_tables nft_redir nft_chain_nat`, \
+                or do without networks outside of the cluster"
+            .to_owned();
+    }
     if what.contains("/proc") {
         return "Something is mounted over parts of /proc, as in most containers: start the container with \
                 --security-opt systempaths=unconfined (or --privileged), or the sandbox outside of it"

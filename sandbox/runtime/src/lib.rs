@@ -32,6 +32,7 @@ mod limits;
 mod link;
 mod messages;
 mod node;
+mod outside;
 mod role;
 mod stream;
 mod user;

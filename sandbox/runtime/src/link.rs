@@ -1,7 +1,7 @@
 //! The owner's side of the socket to the agent: requests, answers and news.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +14,7 @@ use crate::error::{NodeError, StartError};
 use crate::forbidden::failed;
 use crate::launch::{self, Launched};
 use crate::messages::{Answer, Call, Message, Request};
+use crate::outside;
 use crate::wire::{self, Frame, Inbox};
 
 /// The agent's answer.
@@ -70,6 +71,7 @@ impl State {
 impl Link {
     /// Starts a node.
     pub async fn make(options: NodeOptions) -> Result<(Self, (Capabilities, Ipv4Addr)), StartError> {
+        let outside = options.outside_network;
         let (ready, launched) = oneshot::channel();
         let (gone_sender, gone) = watch::channel(false);
         std::thread::Builder::new()
@@ -85,7 +87,7 @@ impl Link {
         let state = Arc::new(State::default());
         let link = Self { outgoing, state: state.clone(), gone };
         tokio::spawn(write(socket.clone(), frames));
-        tokio::spawn(read(socket, inbox, state, link.weak()));
+        tokio::spawn(read(socket, inbox, state, link.weak(), outside));
         Ok((link, (capabilities, address)))
     }
 
@@ -161,9 +163,24 @@ impl Link {
 impl WeakLink {
     /// Has a program killed, without waiting for it.
     pub fn kill_exec(&self, exec: u64) {
-        if let (Some(outgoing), Ok(frame)) =
-            (self.outgoing.upgrade(), Frame::new(&Call { number: 0, request: Request::KillExec { exec } }, Vec::new()))
-        {
+        self.tell(Request::KillExec { exec }, Vec::new());
+    }
+
+    async fn reach(self, number: u64, address: SocketAddrV4) {
+        let socket = outside::reach(address).await.ok();
+        self.tell(Request::Reached { number }, socket.into_iter().collect());
+    }
+
+    async fn resolve(self, number: u64, name: String) {
+        let addresses = outside::resolve(&name).await;
+        self.tell(Request::Resolved { number, addresses }, Vec::new());
+    }
+
+    /// Asks for something whose answer nobody waits for.
+    fn tell(&self, request: Request, descriptors: Vec<OwnedFd>) {
+        const NOBODY: u64 = 0;
+        let frame = Frame::new(&Call { number: NOBODY, request }, descriptors);
+        if let (Some(outgoing), Ok(frame)) = (self.outgoing.upgrade(), frame) {
             let _ = outgoing.send(Outgoing::Frame(frame));
         }
     }
@@ -180,9 +197,13 @@ async fn write(socket: Arc<UnixStream>, mut frames: mpsc::UnboundedReceiver<Outg
 }
 
 /// Reads until the agent is gone.
-async fn read(socket: Arc<UnixStream>, mut inbox: Inbox, state: Arc<State>, link: WeakLink) {
+async fn read(socket: Arc<UnixStream>, mut inbox: Inbox, state: Arc<State>, link: WeakLink, outside: bool) {
     while let Ok(Some((message, descriptors))) = inbox.next::<Message>(&socket).await {
-        hear(message, descriptors, &state, &link);
+        match message {
+            Message::Reach { number, address } if outside => drop(tokio::spawn(link.clone().reach(number, address))),
+            Message::Resolve { number, name } if outside => drop(tokio::spawn(link.clone().resolve(number, name))),
+            other => hear(other, descriptors, &state, &link),
+        }
     }
     let mut tables = state.tables();
     tables.closed = true;
@@ -219,7 +240,11 @@ fn hear(message: Message, descriptors: Vec<OwnedFd>, state: &State, link: &WeakL
                 let _ = end.send(exit);
             }
         }
-        // Only said while a node starts.
-        Message::Unshared | Message::Forbidden { .. } | Message::Ready { .. } => {}
+        // Said only while a node starts, or by one that has a way out.
+        Message::Reach { .. }
+        | Message::Resolve { .. }
+        | Message::Unshared
+        | Message::Forbidden { .. }
+        | Message::Ready { .. } => {}
     }
 }

@@ -41,6 +41,10 @@ pub enum Message {
     Answer { number: u64, answer: Answer },
     /// A container's program has ended.
     Ended { container: String, exit: Exit },
+    /// A pod wants a connection beyond the cluster; answered by `Request::Reached`.
+    Reach { number: u64, address: SocketAddrV4 },
+    /// A pod wants to know a name beyond the cluster; answered by `Request::Resolved`.
+    Resolve { number: u64, name: String },
     /// A program that was started in a running container has ended.
     ExecEnded { exec: u64, exit: Exit },
 }
@@ -56,18 +60,47 @@ pub struct Call {
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Request {
     StartPod(PodConfig),
-    StopPod { id: String },
+    StopPod {
+        id: String,
+    },
     StartContainer(Box<ContainerConfig>),
-    Signal { container: String, signal: i32 },
-    RemoveContainer { id: String },
-    Exec { container: String, config: ExecConfig },
-    KillExec { exec: u64 },
+    Signal {
+        container: String,
+        signal: i32,
+    },
+    RemoveContainer {
+        id: String,
+    },
+    Exec {
+        container: String,
+        config: ExecConfig,
+    },
+    KillExec {
+        exec: u64,
+    },
     Socket,
-    Listen { address: SocketAddrV4 },
+    /// With a socket that is connected, or without.
+    Reached {
+        number: u64,
+    },
+    Resolved {
+        number: u64,
+        addresses: Vec<Ipv4Addr>,
+    },
+    Listen {
+        address: SocketAddrV4,
+    },
     SetServices(Vec<ServiceAddress>),
     SetNames(BTreeMap<String, Vec<Ipv4Addr>>),
-    Give { path: PathBuf, user: Option<u32>, group: Option<u32>, mode: Option<u32> },
-    RemoveFolder { path: PathBuf },
+    Give {
+        path: PathBuf,
+        user: Option<u32>,
+        group: Option<u32>,
+        mode: Option<u32>,
+    },
+    RemoveFolder {
+        path: PathBuf,
+    },
 }
 
 /// What the agent answers. Descriptors come beside it.

@@ -222,13 +222,6 @@ fn check(options: &NodeOptions) -> Result<(), StartError> {
     if !services.contains(options.dns) {
         return Err(StartError::Option(format!("the DNS address {} is not in the service network", options.dns)));
     }
-    if options.outside_network {
-        return Err(StartError::Option(
-            "pods of the sandbox cannot reach networks outside of it: bring what they need with their images or as \
-             files, or use another provider"
-                .to_owned(),
-        ));
-    }
     Ok(())
 }
 

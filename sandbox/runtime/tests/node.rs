@@ -54,6 +54,9 @@ fn main() -> ExitCode {
         with_machine!(network::pods_have_ports_of_their_own_and_reach_each_other_and_services),
         with_machine!(network::datagrams_reach_a_service_and_come_back),
         with_machine!(network::the_owner_can_listen_inside),
+        Trial::test("nothing_beyond_the_cluster_is_reached_unless_asked", || {
+            block_on(network::nothing_beyond_the_cluster_is_reached_unless_asked())
+        }),
         with_machine!(life::what_is_given_up_or_unknown_leaves_nothing),
         with_machine!(life::a_node_that_stops_says_so),
         with_machine!(life::options_that_cannot_be_met_are_refused),

@@ -6,6 +6,7 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 
+use super::outside::Outside;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 
@@ -15,6 +16,10 @@ const HEADER_BYTES: usize = 12;
 const DATAGRAM_BYTES: usize = 512;
 const MOST_DATAGRAM_BYTES: usize = 1232;
 const SECONDS_TO_LIVE: u32 = 5;
+
+/// Names below these are the cluster's own, whether there are any or not.
+const CLUSTER: &str = "cluster.local";
+const REVERSE: &str = "in-addr.arpa";
 
 const ADDRESS: u16 = 1;
 const OPTIONS: u16 = 41;
@@ -51,15 +56,21 @@ impl Names {
 }
 
 /// Answers at an address, by UDP and by TCP, from now on.
-pub async fn serve(names: &Names, address: Ipv4Addr) -> io::Result<()> {
-    let socket = UdpSocket::bind((address, PORT)).await?;
+pub async fn serve(names: &Names, address: Ipv4Addr, outside: Option<&Rc<Outside>>) -> io::Result<()> {
+    let socket = Rc::new(UdpSocket::bind((address, PORT)).await?);
     let listener = TcpListener::bind((address, PORT)).await?;
-    let theirs = names.clone();
+    let (theirs, outward) = (names.clone(), outside.cloned());
     tokio::task::spawn_local(async move {
         let mut buffer = vec![0; MOST_DATAGRAM_BYTES];
         loop {
             let Ok((length, client)) = socket.recv_from(&mut buffer).await else { continue };
-            if let Some(answer) = answer(&buffer[..length], &theirs, None) {
+            if let Some((outside, question)) = outward.as_ref().zip(outward_question(&buffer[..length])) {
+                let (outside, socket, message) = (outside.clone(), socket.clone(), buffer[..length].to_vec());
+                tokio::task::spawn_local(async move {
+                    let found = Some(outside.resolve(&question.name).await).filter(|found| !found.is_empty());
+                    let _ = socket.send_to(&compose(&message, &question, found, question.datagram_bytes), client).await;
+                });
+            } else if let Some(answer) = answer(&buffer[..length], &theirs, None) {
                 let _ = socket.send_to(&answer, client).await;
             }
         }
@@ -134,11 +145,24 @@ fn parse(message: &[u8]) -> Option<Question> {
 
 /// The answer to a message, at most so long; `None` for what is no question at all.
 fn answer(message: &[u8], names: &Names, limit: Option<usize>) -> Option<Vec<u8>> {
-    const RECURSION_DESIRED: u8 = 0x01;
-    const NO_SUCH_NAME: u8 = 3;
     let question = parse(message)?;
     let limit = limit.unwrap_or(question.datagram_bytes);
-    let found = names.find(&question.name);
+    Some(compose(message, &question, names.find(&question.name), limit))
+}
+
+/// A question that nobody in the cluster can answer. Other kinds than addresses are not asked for outside.
+fn outward_question(message: &[u8]) -> Option<Question> {
+    let question = parse(message)?;
+    let is_own = [CLUSTER, REVERSE]
+        .iter()
+        .any(|domain| question.name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')));
+    (question.kind == ADDRESS && !is_own && !question.name.is_empty()).then_some(question)
+}
+
+/// The answer to a question whose name was found, or not.
+fn compose(message: &[u8], question: &Question, found: Option<Vec<Ipv4Addr>>, limit: usize) -> Vec<u8> {
+    const RECURSION_DESIRED: u8 = 0x01;
+    const NO_SUCH_NAME: u8 = 3;
     let code = if found.is_some() { 0 } else { NO_SUCH_NAME };
     let addresses =
         if question.kind == ADDRESS || question.kind == ANY { found.unwrap_or_default() } else { Vec::new() };
@@ -162,7 +186,7 @@ fn answer(message: &[u8], names: &Names, limit: Option<usize>) -> Option<Vec<u8>
         count += 1;
     }
     answer[6..8].copy_from_slice(&count.to_be_bytes());
-    Some(answer)
+    answer
 }
 
 #[cfg(test)]

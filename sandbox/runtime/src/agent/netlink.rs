@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 const NEW_LINK: u16 = 16;
 const DELETE_LINK: u16 = 17;
@@ -14,7 +14,8 @@ const NEW_ROUTE: u16 = 24;
 const NEW_NEIGHBOUR: u16 = 28;
 
 const REQUEST_AND_ACKNOWLEDGE: u16 = 1 | 4;
-const CREATE_EXCLUSIVELY: u16 = 0x200 | 0x400;
+const CREATE: u16 = 0x400;
+const CREATE_EXCLUSIVELY: u16 = 0x200 | CREATE;
 const HEADER_BYTES: usize = 16;
 const IS_UP: u32 = 1;
 const INTERNET: u8 = 2;
@@ -35,7 +36,8 @@ impl Prefix {
         ((8..=30).contains(&prefix.length) && prefix.address.to_bits() & !prefix.mask() == 0).then_some(prefix)
     }
 
-    fn mask(self) -> u32 {
+    /// Its bits in each of its addresses.
+    pub fn mask(self) -> u32 {
         u32::MAX << (32 - u32::from(self.length))
     }
 
@@ -79,19 +81,40 @@ pub struct Netlink {
 impl Netlink {
     /// For the network namespace that this process is in. Routing is the protocol of number 0, which stands for none.
     pub fn open() -> io::Result<Self> {
-        let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+        Self::make(None)
+    }
+
+    /// The same with another part of the kernel.
+    pub fn of(protocol: Protocol) -> io::Result<Self> {
+        Self::make(Some(protocol))
+    }
+
+    fn make(protocol: Option<Protocol>) -> io::Result<Self> {
+        let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
         rustix::net::bind(&socket, &SocketAddrNetlink::new(0, 0))?;
         Ok(Self { socket })
     }
 
     /// Sends one request and waits for the kernel's answer to it, which comes at once.
     fn request(&self, kind: u16, flags: u16, body: Packet) -> io::Result<()> {
-        let mut bytes = body.0;
-        let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
-        bytes[..4].copy_from_slice(&length.to_ne_bytes());
-        bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
-        bytes[6..8].copy_from_slice(&(flags | REQUEST_AND_ACKNOWLEDGE).to_ne_bytes());
-        rustix::net::send(&self.socket, &bytes, SendFlags::empty())?;
+        self.transact(&body.finish(kind, flags | REQUEST_AND_ACKNOWLEDGE))
+    }
+
+    /// Sends requests that are done together or not at all; the last but one, before the end, is answered for all.
+    pub fn batch<const COUNT: usize>(&self, requests: [(u16, Packet); COUNT]) -> io::Result<()> {
+        const REQUEST: u16 = 1;
+        let mut bytes = Vec::new();
+        for (index, (kind, packet)) in requests.into_iter().enumerate() {
+            let is_answered = index + 2 == COUNT;
+            let is_limit = index == 0 || index + 1 == COUNT;
+            let flags = if is_answered { REQUEST_AND_ACKNOWLEDGE } else { REQUEST };
+            bytes.append(&mut packet.finish(kind, flags | if is_limit { 0 } else { CREATE }));
+        }
+        self.transact(&bytes)
+    }
+
+    fn transact(&self, bytes: &[u8]) -> io::Result<()> {
+        rustix::net::send(&self.socket, bytes, SendFlags::empty())?;
         let mut answer = [0; 1024];
         let (length, _) = rustix::net::recv(&self.socket, &mut answer, RecvFlags::empty())?;
         match answer[..length].get(HEADER_BYTES..).and_then(<[u8]>::first_chunk::<4>) {
@@ -181,7 +204,7 @@ impl Netlink {
 
 /// A request under construction, with room for its header.
 #[derive(Debug)]
-struct Packet(Vec<u8>);
+pub struct Packet(Vec<u8>);
 
 /// What starts a message about an interface.
 fn link_message(index: u32, up: bool) -> Vec<u8> {
@@ -194,8 +217,30 @@ fn link_message(index: u32, up: bool) -> Vec<u8> {
 }
 
 impl Packet {
-    fn new() -> Self {
+    /// An empty one.
+    pub fn new() -> Self {
         Self(vec![0; HEADER_BYTES])
+    }
+
+    fn finish(self, kind: u16, flags: u16) -> Vec<u8> {
+        let mut bytes = self.0;
+        // No request here comes near the limit.
+        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        bytes[..4].copy_from_slice(&length.to_ne_bytes());
+        bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
+        bytes[6..8].copy_from_slice(&flags.to_ne_bytes());
+        bytes
+    }
+
+    /// Adds a number in the order of bytes that the packet filter wants.
+    pub fn number(&mut self, kind: u16, value: u32) -> &mut Self {
+        self.attribute(kind, &value.to_be_bytes())
+    }
+
+    /// Adds attributes below one that is marked as such.
+    pub fn group(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) -> &mut Self {
+        const NESTED: u16 = 0x8000;
+        self.nested(kind | NESTED, fill)
     }
 
     fn link(index: u32, up: bool) -> Self {
@@ -204,18 +249,21 @@ impl Packet {
         packet
     }
 
-    fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+    /// Adds what is no attribute.
+    pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.extend_from_slice(bytes);
         self
     }
 
-    fn attribute(&mut self, kind: u16, value: &[u8]) -> &mut Self {
+    /// Adds an attribute.
+    pub fn attribute(&mut self, kind: u16, value: &[u8]) -> &mut Self {
         self.nested(kind, |packet| {
             packet.bytes(value);
         })
     }
 
-    fn text(&mut self, kind: u16, value: &str) -> &mut Self {
+    /// Adds an attribute that is a text.
+    pub fn text(&mut self, kind: u16, value: &str) -> &mut Self {
         self.attribute(kind, &[value.as_bytes(), &[0]].concat())
     }
 

@@ -50,6 +50,7 @@ pub struct Network {
     own: PodNamespaces,
     netlink: Netlink,
     pods: Prefix,
+    services: Prefix,
     used: Vec<bool>,
     /// Where the search for a free address goes on: one that was given back is not used again at once.
     next: u32,
@@ -75,7 +76,12 @@ impl Network {
         for place in [0, 1, last] {
             used[place] = true;
         }
-        Ok(Self { own: PodNamespaces::current()?, netlink, pods, used, next: 2, cables: 0 })
+        Ok(Self { own: PodNamespaces::current()?, netlink, pods, services, used, next: 2, cables: 0 })
+    }
+
+    /// All networks of the cluster.
+    pub fn prefixes(&self) -> [Prefix; 2] {
+        [self.pods, self.services]
     }
 
     /// The node's own address.

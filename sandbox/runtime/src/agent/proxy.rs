@@ -189,7 +189,7 @@ async fn hand_on(mut client: TcpStream, address: SocketAddr, backends: Rc<RefCel
 }
 
 /// Has a connection end as if nobody had listened.
-fn refuse(client: &TcpStream) {
+pub fn refuse(client: &TcpStream) {
     let _ = rustix::net::sockopt::set_socket_linger(client, Some(Duration::ZERO));
 }
 

@@ -46,10 +46,15 @@ pub fn make_image(root: &Path) -> std::io::Result<()> {
 
 impl Machine {
     pub async fn start() -> Result<Self> {
+        Self::start_with(|_| {}).await
+    }
+
+    pub async fn start_with(change: impl FnOnce(&mut NodeOptions)) -> Result<Self> {
         let folder = tempfile::tempdir().map_err(text)?;
         make_image(&folder.path().join("image")).map_err(text)?;
-        let node =
-            Node::start(NodeOptions::new(folder.path().join("node"))).await.map_err(|error| format!("{error:?}"))?;
+        let mut options = NodeOptions::new(folder.path().join("node"));
+        change(&mut options);
+        let node = Node::start(options).await.map_err(|error| format!("{error:?}"))?;
         Ok(Self { node, folder })
     }
 

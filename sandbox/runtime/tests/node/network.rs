@@ -101,3 +101,41 @@ pub async fn the_owner_can_listen_inside(machine: &Machine) -> Result {
     same(called?.1, format!("hello {address}\n"))?;
     machine.node.stop_pod("caller").await.map_err(text)
 }
+
+/// An address of this machine that is not its loopback, with somebody who answers.
+async fn neighbour() -> Result<Option<tokio::net::TcpListener>> {
+    // No datagram is sent: this only asks which address would be used.
+    let probe = std::net::UdpSocket::bind("0.0.0.0:0").map_err(text)?;
+    if probe.connect("192.0.2.1:9").is_err() {
+        return Ok(None);
+    }
+    let address = probe.local_addr().map_err(text)?.ip();
+    tokio::net::TcpListener::bind((address, 0)).await.map(Some).map_err(text)
+}
+
+pub async fn nothing_beyond_the_cluster_is_reached_unless_asked() -> Result {
+    let Some(listener) = neighbour().await? else {
+        // A machine without any network has nothing beyond the cluster.
+        return Ok(());
+    };
+    let address = listener.local_addr().map_err(text)?;
+    let (ip, port) = (address.ip(), address.port());
+    let script =
+        format!("nc -w 2 {ip} {port} < /dev/null; nslookup localhost 10.96.0.10; nslookup x.cluster.local 10.96.0.10");
+    let serve = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(b"from outside\n").await;
+        }
+    });
+    for asked in [false, true] {
+        let machine = Machine::start_with(|options| options.outside_network = asked).await?;
+        machine.pod("p").await?;
+        let (_, output) = machine.run("p", "c", &script).await?;
+        same(output.contains("from outside\n"), asked)?;
+        same(output.contains("Address: 127.0.0.1\n"), asked)?;
+        has(&output, "can't find x.cluster.local: NXDOMAIN")?;
+        machine.stop().await;
+    }
+    serve.abort();
+    Ok(())
+}
