@@ -60,7 +60,8 @@ pub fn entry() -> Option<ExitCode> {
     }
     let roles = [Role::Keeper, Role::Agent, Role::Init, Role::Exec];
     let role = roles.into_iter().find(|role| role.name() == name)?;
-    let done = socket().and_then(|socket| match role {
+    let ready = if role == Role::Keeper { close_inherited() } else { Ok(()) };
+    let done = ready.and_then(|()| socket()).and_then(|socket| match role {
         Role::Keeper => keeper::run(&socket),
         Role::Agent => agent::run(socket),
         Role::Init => init::run(&socket),
@@ -70,6 +71,18 @@ pub fn entry() -> Option<ExitCode> {
         note(format_args!("{name}: {error}"));
         ExitCode::FAILURE
     }))
+}
+
+/// Closes all that was open in whoever started the node's owner and is nobody's business here: a folder among it would
+/// be a way out of every container.
+fn close_inherited() -> io::Result<()> {
+    let names = std::fs::read_dir("/proc/self/fd")?.flatten().map(|entry| entry.file_name());
+    let open: Vec<i32> = names.filter_map(|name| name.to_str()?.parse().ok()).filter(|number| *number > 2).collect();
+    for descriptor in open {
+        // The one that the numbers were read with is closed already.
+        let _ = nix::unistd::close(descriptor);
+    }
+    Ok(())
 }
 
 /// Writes a line to where such a process has its errors: the node's own log, or a container's.

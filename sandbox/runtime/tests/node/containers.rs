@@ -12,6 +12,9 @@ pub async fn a_program_runs_as_process_1_and_its_end_is_told(machine: &Machine) 
     let (exit, output) = machine.run("p1", "c1", "echo $$; hostname; cat /proc/1/comm; echo wrong >&2; exit 7").await?;
     same((exit.code, exit.signal, exit.oom_killed), (7, None, false))?;
     same(output.as_str(), "1\np1\nsh\nwrong\n")?;
+    // The last is the one that `ls` reads the folder with.
+    let (_, output) = machine.run("p1", "open", "exec ls /proc/self/fd").await?;
+    same(output.as_str(), "0\n1\n2\n3\n")?;
     let (exit, _) = machine.run("p1", "c2", "kill -9 $$; echo alive; (kill -11 1); exit 0").await?;
     // A process 1 ignores what it does not handle, as in any container.
     same(exit.code, 0)?;
