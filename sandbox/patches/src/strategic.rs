@@ -85,7 +85,7 @@ fn merge_field(holder: Holder<'_>, fields: &mut Fields, name: &str, change: &Val
     let after = match (fields.get_mut(name).map(Value::take), change) {
         (_, Value::Null) => None,
         (Some(Value::Object(before)), Value::Object(changes)) => Some(Value::Object(merge_fields(Holder::of(shape), before, changes)?)),
-        (Some(Value::Array(before)), Value::Array(changes)) if strategy.merge => Some(Value::Array(merge_list(shape, strategy, before, changes)?)),
+        (Some(Value::Array(before)), Value::Array(changes)) if strategy.merge => Some(Value::Array(merge_list(shape, strategy, &before, changes)?)),
         (Some(Value::Array(_)), Value::Array(_)) => Some(change.clone()),
         _ => without_directives(change),
     };
@@ -145,7 +145,7 @@ fn merge_in_order(holder: Holder<'_>, fields: &mut Fields, patch: &Fields, list:
         (None, None) => return Ok(()),
         (Some(before), None) => before.clone(),
         (None, Some(changes)) => changes.iter().filter_map(without_directives).collect(),
-        (Some(before), Some(changes)) if strategy.merge => merge_list(shape, strategy, before.clone(), changes)?,
+        (Some(before), Some(changes)) if strategy.merge => merge_list(shape, strategy, before, changes)?,
         (Some(_), Some(changes)) => changes.clone(),
     };
     let merged = in_order(merged, order, before.as_deref().unwrap_or_default(), strategy.key);
@@ -168,7 +168,7 @@ fn check_order(changes: &[Value], order: &[Value], key: Option<&str>) -> Result<
     Ok(())
 }
 
-fn merge_list(shape: &Shape, strategy: Strategy, before: Vec<Value>, changes: &[Value]) -> Result<Vec<Value>, PatchError> {
+fn merge_list(shape: &Shape, strategy: Strategy, before: &[Value], changes: &[Value]) -> Result<Vec<Value>, PatchError> {
     if before.iter().chain(changes).any(Value::is_array) {
         return Err(PatchError::Unprocessable("lists of lists are not supported".to_owned()));
     }
@@ -177,12 +177,12 @@ fn merge_list(shape: &Shape, strategy: Strategy, before: Vec<Value>, changes: &[
         return Err(PatchError::Unmergeable(format!("list element types are not identical: {}", go_text(&Value::Array(changes.to_vec())))));
     }
     let Some(key) = strategy.key.filter(|_| all_objects) else {
-        return Ok(merge_simple_list(&before, changes));
+        return Ok(merge_simple_list(before, changes));
     };
     let Shape::List(inner, _) = shape else {
         return Ok(changes.to_vec());
     };
-    let (mut items, changes) = delete_or_replace(before.clone(), changes, key)?;
+    let (mut items, changes) = delete_or_replace(before.to_vec(), changes, key)?;
     for change in &changes {
         let fields = change.as_object().cloned().unwrap_or_default();
         let wanted = fields.get(key).ok_or_else(|| no_key(&fields, key))?;
@@ -194,7 +194,7 @@ fn merge_list(shape: &Shape, strategy: Strategy, before: Vec<Value>, changes: &[
             None => items.push(without_directives(change).unwrap_or(Value::Null)),
         }
     }
-    Ok(in_order(items, &changes, &before, Some(key)))
+    Ok(in_order(items, &changes, before, Some(key)))
 }
 
 fn merge_simple_list(before: &[Value], changes: &[Value]) -> Vec<Value> {
