@@ -207,3 +207,79 @@ impl Entry {
         Value::Object(itself.chain(below).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn element() -> impl Strategy<Value = Element> {
+        prop_oneof![
+            "[a-d<]".prop_map(|name| Element::field(&name)),
+            ("[ab]", 0..3_i64).prop_map(|(name, port)| Element::key(vec![("name".into(), json!(name)), ("containerPort".into(), json!(port))])),
+            prop_oneof!["[ab\"&]".prop_map(Value::String), (0..3_i64).prop_map(Value::from), any::<bool>().prop_map(Value::Bool)].prop_map(Element::Value),
+            (0..3_i64).prop_map(Element::Index),
+        ]
+    }
+
+    fn set_of(paths: &[Vec<Element>]) -> FieldSet {
+        let one = |path: &Vec<Element>| {
+            let mut below = FieldSet::default();
+            for (index, element) in path.iter().enumerate().rev() {
+                below = FieldSet::from_entries(vec![Entry { element: element.clone(), member: index + 1 == path.len(), below }]);
+            }
+            below
+        };
+        paths.iter().map(one).fold(FieldSet::default(), |all, set| all.union(&set))
+    }
+
+    fn set() -> impl Strategy<Value = FieldSet> {
+        prop::collection::vec(prop::collection::vec(element(), 1..4), 0..8).prop_map(|paths| set_of(&paths))
+    }
+
+    proptest! {
+        #[test]
+        fn sets_are_read_as_they_were_written(set in set()) {
+            let written = set.encode();
+            let read = FieldSet::decode(&written).expect("readable");
+            if !set.is_empty() {
+                prop_assert_eq!(&read, &set);
+            }
+            let text = written.to_string();
+            prop_assert_eq!(FieldSet::decode(&serde_json::from_str(&text).expect("JSON")).expect("readable"), read);
+        }
+
+        #[test]
+        fn sets_are_combined_as_sets_are(first in set(), second in set(), third in set()) {
+            prop_assert_eq!(first.union(&second), second.union(&first));
+            prop_assert_eq!(first.union(&second).union(&third), first.union(&second.union(&third)));
+            prop_assert_eq!(first.union(&first), first.clone());
+            prop_assert!(first.difference(&first).is_empty());
+            prop_assert_eq!(first.difference(&second).union(&first.intersection(&second)), first.clone());
+            prop_assert!(first.difference(&second).intersection(&second).is_empty());
+            prop_assert_eq!(first.union(&second).difference(&second), first.difference(&second));
+            prop_assert!(first.intersection(&second).is_subset(&first) && first.is_subset(&first.union(&second)));
+            prop_assert_eq!(first.is_subset(&second), first.difference(&second).is_empty());
+            prop_assert_eq!(first.paths().len() + second.paths().len(), first.union(&second).paths().len() + first.intersection(&second).paths().len());
+        }
+    }
+
+    #[test]
+    fn a_path_does_not_stand_for_those_below_it() {
+        let spec = set_of(&[vec![Element::field("spec")]]);
+        let replicas = set_of(&[vec![Element::field("spec"), Element::field("replicas")]]);
+        assert_eq!(replicas.difference(&spec), replicas);
+        assert_eq!(spec.union(&replicas).encode(), json!({ "f:spec": { ".": {}, "f:replicas": {} } }));
+        assert_eq!(spec.union(&replicas).paths(), [".spec", ".spec.replicas"]);
+    }
+
+    #[test]
+    fn what_is_not_known_is_ignored_and_what_is_broken_is_refused() {
+        assert!(FieldSet::decode(&json!({ "z:new": {} })).expect("ignored").is_empty());
+        assert!(FieldSet::decode(&json!({ "x": {} })).is_err());
+        assert!(FieldSet::decode(&json!({ "k:{": {} })).is_err());
+        assert!(FieldSet::decode(&json!({ "f:a": 1 })).is_err());
+    }
+}
