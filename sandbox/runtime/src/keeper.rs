@@ -33,8 +33,7 @@ pub fn run(socket: &UnixStream) -> io::Result<ExitCode> {
     wire::send(socket, &Message::Unshared, vec![])?;
     let Some((setup, _)) = Inbox::default().receive::<Setup>(socket)? else { return Ok(ExitCode::FAILURE) };
     become_root()?;
-    let owner = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs());
-    let limits = Limits::make(owner);
+    let limits = Limits::make(std::process::id());
     let agent = start_agent(socket, &AgentSetup { setup, limits: limits.clone() });
     let watched = agent.and_then(|agent| watch(socket, agent));
     limits.remove_all();

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Availability, ContainerConfig};
 
-/// How all groups of nodes are called, followed by the number of the process that owns the node.
+/// How all groups of nodes are called, followed by the number of the node's keeper.
 const PREFIX: &str = "infra-sandbox-";
 
 /// What is to be limited, as version 2 calls it.
@@ -53,11 +53,11 @@ impl Controller {
 
 impl Limits {
     /// Makes the node's groups, as far as this process may. Those of nodes that are gone are removed on the way.
-    pub fn make(owner: u32) -> Self {
+    pub fn make(keeper: u32) -> Self {
         let mounts = Mounts::read().unwrap_or_default();
         // Nothing is tried in a hierarchy that is not needed.
         let unified = OnceCell::new();
-        let controller = |name: &str| mounts.controller(name, owner, &unified);
+        let controller = |name: &str| mounts.controller(name, keeper, &unified);
         Self { cpu: controller("cpu"), memory: controller("memory"), processes: controller("pids") }
     }
 
@@ -182,12 +182,12 @@ fn remove_groups(folder: &Path) {
     let _ = fs::remove_dir(folder);
 }
 
-/// Groups of nodes whose owner is no more: somebody killed everything at once.
+/// Groups of nodes whose keeper is no more: somebody killed everything at once.
 fn remove_forgotten(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
-        if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
+        let keeper = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        if keeper.is_some_and(|keeper| !Path::new("/proc").join(keeper).exists()) {
             remove_groups(&entry.path());
         }
     }
@@ -235,7 +235,7 @@ impl Mounts {
     }
 
     /// A group of version 2 with all controllers below which groups can be made, or why there is none.
-    fn unified(&self, owner: u32) -> Result<PathBuf, String> {
+    fn unified(&self, keeper: u32) -> Result<PathBuf, String> {
         let Some((root, point, ..)) = self.mounts.iter().find(|(.., kind, _)| kind == "cgroup2") else {
             return Err("no control groups are mounted at /sys/fs/cgroup".to_owned());
         };
@@ -247,7 +247,7 @@ impl Mounts {
         // nearest above it that does is taken, one with all controllers before one that limits memory only.
         for wanted in [&CONTROLLERS[..], &["memory"]] {
             for parent in own.ancestors().take_while(|parent| parent.starts_with(point)) {
-                match make_unified(parent, owner, wanted, &own) {
+                match make_unified(parent, keeper, wanted, &own) {
                     Ok(folder) => return Ok(folder),
                     Err(error) if error.kind() == io::ErrorKind::Other => reason = error.to_string(),
                     Err(_) => {}
@@ -257,13 +257,13 @@ impl Mounts {
         Err(reason)
     }
 
-    fn controller(&self, name: &str, owner: u32, unified: &OnceCell<Result<PathBuf, String>>) -> Controller {
+    fn controller(&self, name: &str, keeper: u32, unified: &OnceCell<Result<PathBuf, String>>) -> Controller {
         let has = |options: &str| options.split(',').any(|option| option == name);
         if let Some((root, point, ..)) = self.mounts.iter().find(|(.., kind, options)| kind == "cgroup" && has(options))
         {
             let parent = self.own_folder(root, point, has);
             remove_forgotten(&parent);
-            let folder = parent.join(format!("{PREFIX}{owner}"));
+            let folder = parent.join(format!("{PREFIX}{keeper}"));
             return match fs::create_dir(&folder) {
                 Ok(()) => Controller::Version1(folder),
                 Err(error) => Controller::None(format!(
@@ -273,7 +273,7 @@ impl Mounts {
                 )),
             };
         }
-        match unified.get_or_init(|| self.unified(owner)) {
+        match unified.get_or_init(|| self.unified(keeper)) {
             Ok(folder) if lists(&folder.join("cgroup.controllers"), name) => Controller::Version2(folder.clone()),
             Ok(folder) => Controller::None(format!("the {name} controller is not enabled for {}", folder.display())),
             Err(reason) => Controller::None(reason.clone()),
@@ -286,9 +286,9 @@ fn lists(file: &Path, name: &str) -> bool {
 }
 
 /// A new group that hands the wanted controllers to groups of its own, or nothing.
-fn make_unified(parent: &Path, owner: u32, wanted: &[&str], own: &Path) -> io::Result<PathBuf> {
+fn make_unified(parent: &Path, keeper: u32, wanted: &[&str], own: &Path) -> io::Result<PathBuf> {
     remove_forgotten(parent);
-    let folder = parent.join(format!("{PREFIX}{owner}"));
+    let folder = parent.join(format!("{PREFIX}{keeper}"));
     fs::create_dir(&folder)?;
     for group in [parent, &folder] {
         for name in CONTROLLERS {

@@ -59,6 +59,7 @@ fn main() -> ExitCode {
         }),
         with_machine!(life::what_is_given_up_or_unknown_leaves_nothing),
         with_machine!(life::a_node_that_stops_says_so),
+        with_machine!(life::a_killed_keeper_takes_everything_with_it),
         with_machine!(life::options_that_cannot_be_met_are_refused),
         Trial::test("nothing_outlives_an_owner_that_is_killed", || block_on(life::nothing_outlives_its_owner())),
     ];

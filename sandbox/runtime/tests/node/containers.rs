@@ -9,9 +9,15 @@ use crate::machine::{Machine, Result, has, same, text};
 
 pub async fn a_program_runs_as_process_1_and_its_end_is_told(machine: &Machine) -> Result {
     machine.pod("p1").await?;
-    let (exit, output) = machine.run("p1", "c1", "echo $$; hostname; cat /proc/1/comm; echo wrong >&2; exit 7").await?;
+    let (exit, output) = machine.run("p1", "c1", "echo $$; hostname; cat /proc/1/comm; exit 7").await?;
     same((exit.code, exit.signal, exit.oom_killed), (7, None, false))?;
-    same(output.as_str(), "1\np1\nsh\nwrong\n")?;
+    same(output.as_str(), "1\np1\nsh\n")?;
+    let mut config = machine.container("p1", "wrong", "");
+    config.arguments = ["sh", "-c", "printf right; echo wrong >&2"].map(str::to_owned).to_vec();
+    machine.run_container(config).await?;
+    let log = std::fs::read_to_string(machine.path("wrong.log")).map_err(text)?;
+    has(&log, "Z stderr F wrong\n")?;
+    has(&log, "Z stdout F right\n")?;
     // The last is the one that `ls` reads the folder with.
     let (_, output) = machine.run("p1", "open", "exec ls /proc/self/fd").await?;
     same(output.as_str(), "0\n1\n2\n3\n")?;

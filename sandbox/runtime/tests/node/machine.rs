@@ -75,14 +75,14 @@ impl Machine {
         Ok(self.node.start_pod(config).await.map_err(text)?.address)
     }
 
-    /// A container that runs a line of the shell.
+    /// A container that runs a line of the shell, with errors in its output: which of the two comes first is chance.
     pub fn container(&self, pod: &str, id: &str, script: &str) -> ContainerConfig {
         ContainerConfig {
             id: id.to_owned(),
             pod_id: pod.to_owned(),
             root: self.path("image"),
             read_only_root: false,
-            arguments: ["sh", "-c", script].map(str::to_owned).to_vec(),
+            arguments: vec!["sh".to_owned(), "-c".to_owned(), format!("exec 2>&1; {script}")],
             environment: vec![("PATH".to_owned(), "/bin".to_owned())],
             working_directory: String::new(),
             user: 0,
