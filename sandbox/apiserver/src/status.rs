@@ -56,18 +56,18 @@ impl Status {
 
     /// There is no such object.
     pub fn not_found(resource: &Resource, name: &str) -> Self {
-        Self::new(404, "NotFound", format!("{} {} not found", qualified(resource), quoted(name))).about(resource, name)
+        Self::new(404, "NotFound", format!("{} {} not found", resource.qualified_plural(), quoted(name))).about(resource, name)
     }
 
     /// An object of that name is there.
     pub fn already_exists(resource: &Resource, name: &str) -> Self {
-        let message = format!("{} {} already exists", qualified(resource), quoted(name));
+        let message = format!("{} {} already exists", resource.qualified_plural(), quoted(name));
         Self::new(409, "AlreadyExists", message).about(resource, name)
     }
 
     /// The object is not what the writer took it for.
     pub fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} {}: {why}", qualified(resource), quoted(name));
+        let message = format!("Operation cannot be fulfilled on {} {}: {why}", resource.qualified_plural(), quoted(name));
         Self::new(409, "Conflict", message).about(resource, name)
     }
 
@@ -79,11 +79,7 @@ impl Status {
 
     /// The object breaks the rules of its kind.
     pub fn invalid(resource: &Resource, name: &str, causes: Vec<Cause>) -> Self {
-        let told: Vec<String> = causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
-        let told = match told.as_slice() {
-            [one] => one.clone(),
-            several => format!("[{}]", several.join(", ")),
-        };
+        let told = kinds::summary(&causes);
         let kind = match resource.group {
             "" => resource.kind.to_owned(),
             group => format!("{}.{group}", resource.kind),
@@ -102,8 +98,8 @@ impl Status {
     /// The writer may not do that to this object.
     pub fn forbidden(resource: &Resource, name: &str, why: &str) -> Self {
         let message = match name {
-            "" => format!("{} is forbidden: {why}", qualified(resource)),
-            name => format!("{} {} is forbidden: {why}", qualified(resource), quoted(name)),
+            "" => format!("{} is forbidden: {why}", resource.qualified_plural()),
+            name => format!("{} {} is forbidden: {why}", resource.qualified_plural(), quoted(name)),
         };
         Self::new(403, "Forbidden", message).about(resource, name)
     }
@@ -188,14 +184,6 @@ impl Details {
             wire.insert("retryAfterSeconds".to_owned(), json!(self.retry_after_seconds));
         }
         Value::Object(wire)
-    }
-}
-
-/// `deployments.apps`, or `pods` for the core group.
-pub(crate) fn qualified(resource: &Resource) -> String {
-    match resource.group {
-        "" => resource.plural.to_owned(),
-        group => format!("{}.{group}", resource.plural),
     }
 }
 

@@ -165,25 +165,22 @@ impl Api {
     ) -> Result<Written, Status> {
         let resource = request.resource;
         metadata::stamp(resource, &mut object)?;
-        if record {
-            metadata::of(&mut object)?.remove("managedFields");
-        }
         metadata::fill_new(resource, request.namespace, &mut object)?;
         let name = metadata::text(&object, "name").to_owned();
         check_namespace(writing, request, &name)?;
         if writing.get(resource, request.namespace, &name).is_some() {
             return Err(Status::already_exists(resource, &name));
         }
-        kinds::default(resource, &mut object);
+        complete(resource, &mut object);
+        if record && let Some(ty) = type_of(resource) {
+            patches::record_update(ty, None, &mut object, request.manager(), &metadata::now(), None);
+        }
         let mut warnings = Vec::new();
         admission::admit(self, &request.attempt(Operation::Create, None), &mut object, &mut warnings)?;
         kinds::prepare_create(resource, &mut object);
         let causes = kinds::validate_create(resource, &object);
         if !causes.is_empty() {
             return Err(Status::invalid(resource, &name, causes));
-        }
-        if record && let Some(ty) = type_of(resource) {
-            patches::record_update(ty, None, &mut object, request.manager(), &metadata::now(), None);
         }
         let object = if request.options.dry_run {
             Arc::new(object)
@@ -205,7 +202,10 @@ impl Api {
         let (resource, subresource) = (request.resource, request.subresource);
         metadata::stamp(resource, &mut new)?;
         metadata::keep(resource, old, &mut new)?;
-        kinds::default(resource, &mut new);
+        complete(resource, &mut new);
+        if record && let Some(ty) = type_of(resource) {
+            patches::record_update(ty, Some(old), &mut new, request.manager(), &metadata::now(), subresource);
+        }
         kinds::prepare_update(resource, old, &mut new, subresource);
         let mut warnings = Vec::new();
         admission::admit(self, &request.attempt(Operation::Update, Some(old)), &mut new, &mut warnings)?;
@@ -213,11 +213,8 @@ impl Api {
         if !causes.is_empty() {
             return Err(Status::invalid(resource, request.name, causes));
         }
-        if record && let Some(ty) = type_of(resource) {
-            patches::record_update(ty, Some(old), &mut new, request.manager(), &metadata::now(), subresource);
-        }
         let written = |object| Ok(Written { object, created: false, warnings });
-        if new == **old {
+        if patches::same_but_times(old, &new) {
             return written(Arc::clone(old));
         }
         if request.options.dry_run {
@@ -235,7 +232,15 @@ pub(crate) fn revision_of(object: &Value) -> u64 {
     metadata::text(object, "resourceVersion").parse().unwrap_or_default()
 }
 
-fn type_of(resource: &Resource) -> Option<&'static Type> {
+/// The form in which objects of this kind are stored, with everything that was left out.
+fn complete(resource: &Resource, object: &mut Value) {
+    if let Some(ty) = type_of(resource) {
+        schema::normalize(ty, object);
+    }
+    kinds::default(resource, object);
+}
+
+pub(crate) fn type_of(resource: &Resource) -> Option<&'static Type> {
     schema::kind(resource.group, resource.version, resource.kind)
 }
 
@@ -285,6 +290,8 @@ fn patched(request: &Request<'_>, old: Option<&Value>, patch: &Patch) -> Result<
     let refused = |error: PatchError| match error {
         PatchError::Malformed(why) => Status::bad_request(why),
         PatchError::Unprocessable(why) => Status::unprocessable(why),
+        PatchError::TooLarge(why) => Status::new(413, "RequestEntityTooLarge", why),
+        PatchError::Unmergeable(why) => Status::new(500, "", why),
     };
     match patch {
         Patch::Json(patch) => patches::json_patch(old, patch).map_err(refused),
