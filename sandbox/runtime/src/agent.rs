@@ -1,4 +1,5 @@
-//! The agent: the first process of the node's PID namespace. It does what the node's owner asks for, in one thread.
+//! The agent: the first process of the node's PID namespace. It does what the node's owner asks for, in one thread
+//! but for work on many files.
 
 mod children;
 mod containers;
@@ -97,7 +98,12 @@ pub fn run(socket: StdStream) -> io::Result<ExitCode> {
         }
     };
     socket.set_nonblocking(true)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .max_blocking_threads(2)
+        .thread_keep_alive(std::time::Duration::from_secs(1))
+        .build()?;
     LocalSet::new().block_on(&runtime, serve(socket, setup, prepared))?;
     // All other processes of the node end with this one.
     std::process::exit(0);
@@ -234,11 +240,12 @@ async fn answer(agent: &Rc<Agent>, request: Request, given: Vec<OwnedFd>) -> (An
         Request::Give { path, user, group, mode } => {
             // Where there is one user only, everything belongs to that one already.
             let known = |id: Option<u32>| id.filter(|_| agent.many_users);
-            let given = files::give(&path, known(user), known(group), mode);
-            done(given.map_err(failed(format!("change who owns {}", path.display()))))
+            let (user, group, what) = (known(user), known(group), format!("change who owns {}", path.display()));
+            done(files::aside(move || files::give(&path, user, group, mode)).await.map_err(failed(what)))
         }
         Request::RemoveFolder { path } => {
-            done(files::remove(&path).map_err(failed(format!("remove {}", path.display()))))
+            let what = format!("remove {}", path.display());
+            done(files::aside(move || files::remove(&path)).await.map_err(failed(what)))
         }
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! - The *keeper* makes the user, mount, network, IPC, UTS and PID namespaces, starts the agent in them, and removes the
 //!   control groups when the agent is gone. It ends when the node's owner does, however that happens.
-//! - The *agent* is the first process of the PID namespace, so that nothing outlives it. In one thread it makes pods (open
+//! - The *agent* is the first process of the PID namespace, so that nothing outlives it. In one thread (but for work on many
+//!   files) it makes pods (open
 //!   namespaces, no processes), starts and reaps containers, copies their output to logs, answers for the services'
 //!   addresses and for DNS, and makes sockets for its owner.
 //! - *Init* sets a container up from inside and becomes its program: process 1 of the container is the program itself.

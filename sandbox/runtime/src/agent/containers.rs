@@ -187,7 +187,8 @@ impl Agent {
         self.containers.borrow_mut().remove(id);
         self.limits.remove(id);
         let folder = self.folder.join("containers").join(id);
-        files::remove(&folder).map_err(failed(format!("remove {}", folder.display())))
+        let what = format!("remove {}", folder.display());
+        files::aside(move || files::remove(&folder)).await.map_err(failed(what))
     }
 }
 

@@ -125,8 +125,7 @@ impl Network {
         }
     }
 
-    /// New namespaces for a pod. This process visits them for a moment: it has one thread and does nothing else
-    /// meanwhile.
+    /// New namespaces for a pod. This thread, which does everything but work on files, visits them for a moment.
     fn make_namespaces(&self, config: &PodConfig) -> io::Result<(PodNamespaces, Netlink)> {
         unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS)?;
         let made = furnish(config);
