@@ -106,15 +106,28 @@ pub fn apply(request: Apply<'_>) -> Result<Value, ApplyError> {
 
 /// Whether two versions of an object are the same up to the times in managedFields: then nothing is to be written.
 pub fn same_but_times(old: &Value, new: &Value) -> bool {
-    let timeless = |object: &Value| {
-        let mut object = object.clone();
-        let entries = object.get_mut("metadata").and_then(|metadata| metadata.get_mut("managedFields")).and_then(Value::as_array_mut);
-        for entry in entries.into_iter().flatten().filter_map(Value::as_object_mut) {
-            entry.shift_remove("time");
-        }
-        object
+    same_except(old, new, |name, old, new| name == "metadata" && same_except(old, new, |name, old, new| name == "managedFields" && same_entries(old, new)))
+}
+
+/// Whether two objects have the same fields, where some that are not equal may be as good as equal.
+fn same_except(old: &Value, new: &Value, as_good: impl Fn(&str, &Value, &Value) -> bool) -> bool {
+    let (Value::Object(old), Value::Object(new)) = (old, new) else {
+        return old == new;
     };
-    old == new || timeless(old) == timeless(new)
+    let same = |(name, old): (&String, &Value)| new.get(name).is_some_and(|new| old == new || as_good(name, old, new));
+    old.len() == new.len() && old.iter().all(same)
+}
+
+fn same_entries(old: &Value, new: &Value) -> bool {
+    let (Value::Array(old), Value::Array(new)) = (old, new) else {
+        return false;
+    };
+    let timeless = |entry: &Value| entry.as_object().map_or(0, |fields| fields.keys().filter(|name| *name != "time").count());
+    let same = |old: &Value, new: &Value| {
+        let fields = old.as_object().into_iter().flatten();
+        timeless(old) == timeless(new) && fields.filter(|(name, _)| *name != "time").all(|(name, value)| new.get(name) == Some(value))
+    };
+    old.len() == new.len() && old.iter().zip(new).all(|(old, new)| same(old, new))
 }
 
 fn without_managed_fields(object: &Map<String, Value>) -> Map<String, Value> {
