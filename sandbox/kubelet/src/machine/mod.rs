@@ -16,6 +16,7 @@ mod tests;
 
 pub use back_off::BackOff;
 use jiff::Timestamp;
+pub use status::CONTAINER_SCHEME;
 pub use plan::{Plan, Planned, ProbeKind, RestartPolicy, Role, Thresholds};
 use std::net::Ipv4Addr;
 

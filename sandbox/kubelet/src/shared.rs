@@ -1,0 +1,83 @@
+//! What all pods of the node share.
+
+use crate::events::Recorder;
+use crate::images::Images;
+use apiserver::{Api, User};
+use runtime::Node;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What all pods of the node share.
+pub struct Shared {
+    /// The API.
+    pub api: Api,
+    /// The kubelet as a caller of it.
+    pub by: User,
+    /// Where pods run.
+    pub node: Node,
+    /// The node's name.
+    pub node_name: String,
+    /// The node's address in the pod network.
+    pub host_address: String,
+    /// The node's allocatable resources.
+    pub allocatable: Value,
+    /// Images.
+    pub images: Arc<dyn Images>,
+    /// Events.
+    pub events: Recorder,
+    /// The kubelet's own folder.
+    pub folder: PathBuf,
+    /// The whole sandbox's folder: persistent volumes below it need no permission.
+    pub own_folder: PathBuf,
+    /// Folders of the machine that pods may mount.
+    pub host_folders: Vec<PathBuf>,
+    /// Where cluster names are asked for.
+    pub dns: std::net::Ipv4Addr,
+    /// The instances that run or ran last, by pod and container.
+    pub instances: Mutex<HashMap<(String, String), Instance>>,
+}
+
+/// One instance of a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// Its name on the node.
+    pub id: String,
+    /// Its number, which names its log.
+    pub attempt: u32,
+    /// Whether it still runs.
+    pub runs: bool,
+    /// The signal that asks it to end.
+    pub stop_signal: i32,
+}
+
+impl Shared {
+    /// Where a pod's files are.
+    pub fn pod_folder(&self, uid: &str) -> PathBuf {
+        self.folder.join("pods").join(uid)
+    }
+
+    /// The log of an instance.
+    pub fn log(&self, uid: &str, container: &str, attempt: u32) -> PathBuf {
+        self.pod_folder(uid).join("logs").join(container).join(format!("{attempt}.log"))
+    }
+
+    /// The latest instance of a container.
+    pub fn instance(&self, uid: &str, container: &str) -> Option<Instance> {
+        let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        instances.get(&(uid.to_owned(), container.to_owned())).cloned()
+    }
+
+    /// Remembers an instance.
+    pub fn remember(&self, uid: &str, container: &str, instance: Instance) {
+        let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        instances.insert((uid.to_owned(), container.to_owned()), instance);
+    }
+
+    /// Forgets a pod.
+    pub fn forget(&self, uid: &str) {
+        self.instances.lock().unwrap_or_else(PoisonError::into_inner).retain(|(pod, _), _| pod != uid);
+        self.events.forget(uid);
+    }
+}
