@@ -15,6 +15,7 @@ mod update;
 
 pub use apply::{Apply, ApplyError, Conflict, apply, same_but_times};
 pub use json::{json_patch, merge_patch};
+pub use shapes::go_text;
 pub use strategic::strategic_merge;
 pub use update::record_update;
 

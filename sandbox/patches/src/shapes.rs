@@ -266,8 +266,8 @@ fn scalar_misfit(shape: &Shape, value: &Value) -> Option<String> {
     })
 }
 
-/// A value as Go prints it.
-pub(crate) fn go_text(value: &Value) -> String {
+/// A value as Go prints it: `map[name:web ports:[1 2]]`; the API server's messages have patches in this form.
+pub fn go_text(value: &Value) -> String {
     match value {
         Value::Null => "<nil>".to_owned(),
         Value::String(text) => text.clone(),

@@ -22,20 +22,18 @@ pub(crate) static ROOTS: LazyLock<Vec<Root>> = LazyLock::new(load);
 fn load() -> Vec<Root> {
     let mut loader = Loader::default();
     let mut roots = Vec::new();
-    let mut lines = DATA.lines().filter(|line| !line.starts_with('#')).peekable();
-    while let Some(line) = lines.next() {
-        let words: Vec<&'static str> = line.split(' ').collect();
+    for line in DATA.lines().filter(|line| !line.starts_with('#')) {
+        let mut parts = line.split("; ");
+        let head = parts.next().unwrap_or_default();
+        let words: Vec<&'static str> = head.split(' ').collect();
         if words[0] == "root" {
             let group = if words[1] == "-" { "" } else { words[1] };
             let ty = loader.types[words[4].trim_start_matches('@')];
             roots.push(Root { group, version: words[2], kind: words[3], ty });
             continue;
         }
-        let mut body = Vec::new();
-        while let Some(field) = lines.next_if(|line| line.starts_with(' ')) {
-            body.push(field.trim_start());
-        }
-        loader.add_type(words[1], words.get(2) == Some(&"atomic"), &body);
+        let fields: Vec<&'static str> = parts.collect();
+        loader.add_type(words[1], words.get(2) == Some(&"atomic"), &fields);
     }
     roots
 }
