@@ -33,8 +33,11 @@ pub fn find(container: &ContainerConfig, arguments: &[String]) -> Result<PathBuf
         "" => "/",
         folder => folder,
     };
-    std::env::set_current_dir(folder)
-        .map_err(|error| format!("chdir to cwd ({folder:?}) set in config.json failed: {}", text(&error)))?;
+    std::env::set_current_dir(folder).map_err(|error| match error.kind() {
+        // It was to be made, and something else is in its way.
+        io::ErrorKind::NotADirectory => format!("error during container init: mkdir {folder}: {}", text(&error)),
+        _ => format!("chdir to cwd ({folder:?}) set in config.json failed: {}", text(&error)),
+    })?;
     let name = arguments.first().filter(|name| !name.is_empty()).ok_or("no command specified")?;
     if name.contains('/') {
         return match check(Path::new(name)) {
@@ -88,7 +91,7 @@ pub fn run(container: &ContainerConfig, arguments: &[String], program: &Path, te
         Command::new(program).arg0(name).args(rest).env_clear().envs(environment).exec()
     };
     note(format_args!("exec {}: {}", program.display(), text(&error)));
-    ExitCode::from(255)
+    ExitCode::FAILURE
 }
 
 /// Whether a file is a program of another machine, or none. The C library would have a shell run it.

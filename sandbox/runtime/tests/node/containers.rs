@@ -62,12 +62,16 @@ pub async fn a_program_that_cannot_be_started_says_why(machine: &Machine) -> Res
             other => return Err(format!("{program}: {other:?}")),
         }
     }
+    config.working_directory = "/etc/passwd".to_owned();
+    let error = machine.node.start_container(config.clone()).await.err().map(text).unwrap_or_default();
+    has(&error, "error during container init: mkdir /etc/passwd: not a directory: unknown")?;
+    config.working_directory = String::new();
     let script = machine.path("image/bin/garbage");
     std::fs::write(&script, [0, 1, 2, 3]).map_err(text)?;
     std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).map_err(text)?;
     config.arguments = vec!["/bin/garbage".to_owned()];
     let (exit, output) = machine.run_container(config).await?;
-    same((exit.code, output.as_str()), (255, "exec /bin/garbage: exec format error\n"))?;
+    same((exit.code, output.as_str()), (1, "exec /bin/garbage: exec format error\n"))?;
     machine.node.stop_pod("p3").await.map_err(text)
 }
 
