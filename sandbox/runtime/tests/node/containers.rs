@@ -62,7 +62,7 @@ pub async fn a_program_that_cannot_be_started_says_why(machine: &Machine) -> Res
             other => return Err(format!("{program}: {other:?}")),
         }
     }
-    config.working_directory = "/etc/passwd".to_owned();
+    "/etc/passwd".clone_into(&mut config.working_directory);
     let error = machine.node.start_container(config.clone()).await.err().map(text).unwrap_or_default();
     has(&error, "error during container init: mkdir /etc/passwd: not a directory: unknown")?;
     config.working_directory = String::new();
