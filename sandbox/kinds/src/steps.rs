@@ -35,12 +35,13 @@ pub fn prepare_create(resource: &Resource, object: &mut Value) {
 
 /// Keeps what this request must not change, and counts the generation up when anything but metadata and status changed.
 ///
-/// With the subresource `status` only status (and metadata) may change; without, everything else.
+/// With the subresource `status` only status (and metadata) may change; without, everything else. `binding` may change
+/// both, and `finalize` the finalizers of a namespace, which nothing else may.
 pub fn prepare_update(resource: &Resource, old: &Value, new: &mut Value, subresource: Option<&str>) {
     let rules = resource.rules;
     let status_only = subresource == Some("status");
     let Some(fields) = new.as_object_mut() else { return };
-    if rules.has_status && !status_only {
+    if rules.has_status && !status_only && subresource != Some("binding") {
         keep(old, fields, "status");
     }
     if status_only {
@@ -50,10 +51,10 @@ pub fn prepare_update(resource: &Resource, old: &Value, new: &mut Value, subreso
             keep(old, fields, field);
         }
         (rules.prepare_status)(old, new);
-    } else {
+    } else if subresource != Some("finalize") {
         (rules.prepare_update)(old, new);
     }
-    if rules.has_generation {
+    if rules.has_generation && subresource != Some("binding") {
         let before = old["metadata"]["generation"].as_i64().unwrap_or_default();
         let changed = (rules.is_new_generation)(old, new);
         if let Some(metadata) = new.get_mut("metadata").and_then(Value::as_object_mut) {
