@@ -2,7 +2,7 @@
 
 use crate::hub::{Controller, Hub, NOW};
 use crate::index::{Change, Id, Index};
-use crate::meta::{flag, has_finalizer, is_deleting, name, owners, remove_finalizer, text, uid};
+use crate::meta::{flag, has_finalizer, is_deleting, owners, remove_finalizer, text, uid};
 use crate::ownership::disown;
 use apiserver::{DeleteOptions, Propagation, Status};
 use futures::future::{BoxFuture, FutureExt, join_all};
@@ -247,6 +247,5 @@ mod tests {
         let id = put(&mut index, kinds::PODS, &object);
         assert!(is_held(&index, &owner));
         assert_eq!(fate(&index, &id, &object), Fate::Goes(Propagation::Background));
-        assert_eq!(name(&object), "p");
     }
 }

@@ -171,12 +171,6 @@ pub fn condition_holds(object: &Value, kind: &str) -> bool {
     condition(object, kind).is_some_and(|each| text(each, "/status") == "True")
 }
 
-/// `resource.group "name"` as error messages name an object that is not there.
-pub fn not_found_text(resource: &Resource, name: &str) -> String {
-    let plural = if resource.group.is_empty() { resource.plural.to_owned() } else { resource.qualified_plural() };
-    format!("{plural} \"{name}\" not found")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

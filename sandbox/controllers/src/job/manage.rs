@@ -173,11 +173,3 @@ fn tell_index(container: &mut Value) {
         other => *other = json!([variable]),
     }
 }
-
-/// How many pods a list of decisions creates.
-#[cfg(test)]
-pub fn created(actions: &[Action]) -> i64 {
-    let one =
-        |action: &Action| if let Action::CreatePods(pods) = action { crate::pods::count_of(pods.len()) } else { 0 };
-    actions.iter().map(one).sum()
-}
