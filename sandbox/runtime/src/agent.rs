@@ -69,11 +69,16 @@ struct Agent {
     starting: RefCell<HashMap<String, (String, bool)>>,
     execs: RefCell<HashMap<u64, Exec>>,
     exec_count: Cell<u64>,
+    /// The owner has hung up: what ends from now on does not end by itself, and that is not to be told.
+    closing: Cell<bool>,
     outgoing: mpsc::UnboundedSender<Frame>,
 }
 
 impl Agent {
     fn tell(&self, message: &Message, descriptors: Vec<OwnedFd>) {
+        if self.closing.get() {
+            return;
+        }
         match Frame::new(message, descriptors) {
             // Without anybody to tell it, the agent ends in a moment.
             Ok(frame) => drop(self.outgoing.send(frame)),
@@ -173,6 +178,7 @@ async fn serve(socket: StdStream, setup: AgentSetup, prepared: Prepared) -> io::
         starting: RefCell::default(),
         execs: RefCell::default(),
         exec_count: Cell::new(0),
+        closing: Cell::new(false),
         outgoing,
     });
     dns::serve(&agent.names, options.dns, agent.outside.as_ref()).await?;
@@ -195,6 +201,8 @@ async fn serve(socket: StdStream, setup: AgentSetup, prepared: Prepared) -> io::
             agent.tell(&Message::Answer { number, answer }, descriptors);
         });
     }
+    agent.closing.set(true);
+    agent.clear().await;
     Ok(())
 }
 

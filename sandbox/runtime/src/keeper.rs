@@ -8,12 +8,15 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use nix::sched::{CloneFlags, unshare};
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::limits::Limits;
 use crate::messages::{AgentSetup, Message, Setup};
 use crate::wire::{self, Inbox};
+
+/// How long the agent may remove files after its owner has hung up.
+const CLEARING: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
 /// Does the keeper's work until the node's owner or the agent is gone.
 pub fn run(socket: &UnixStream) -> io::Result<ExitCode> {
@@ -63,20 +66,21 @@ fn start_agent(socket: &UnixStream, setup: &AgentSetup) -> io::Result<Child> {
 fn watch(socket: &UnixStream, mut agent: Child) -> io::Result<()> {
     let pid = i32::try_from(agent.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
     let process = pidfd_open(pid, PidfdFlags::empty())?;
+    let ended = || PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN);
+    // Of the socket nothing is asked for but to be told that its other side was closed.
+    wait_for(&mut [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::empty()), ended()], None)?;
+    // The agent was told the same, and removes what nobody else may be allowed to.
+    wait_for(&mut [ended()], Some(&CLEARING))?;
+    agent.kill()?;
+    agent.wait().map(drop)
+}
+
+/// Waits until one of these has something to tell, or the time is over.
+fn wait_for(watched: &mut [PollFd<'_>], limit: Option<&Timespec>) -> io::Result<()> {
     loop {
-        let mut watched = [
-            // Nothing is asked for but to be told that the other side was closed.
-            PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::empty()),
-            PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN),
-        ];
-        match rustix::event::poll(&mut watched, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        if watched.iter().any(|each| !each.revents().is_empty()) {
-            agent.kill()?;
-            agent.wait()?;
-            return Ok(());
+        match rustix::event::poll(watched, limit) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return Ok(other.map(drop)?),
         }
     }
 }

@@ -59,6 +59,18 @@ impl Agent {
         started
     }
 
+    /// Ends all containers and removes what they wrote to their roots: their users' files are not everybody's to remove.
+    pub(super) async fn clear(&self) {
+        let containers: Vec<Rc<Container>> = self.containers.borrow().values().cloned().collect();
+        for container in &containers {
+            let _ = pidfd_send_signal(&container.process, Signal::KILL);
+        }
+        for container in containers {
+            // What cannot be removed now is when the next node starts.
+            let _ = self.remove_container(&container.config.id).await;
+        }
+    }
+
     /// Has containers that are being started removed as soon as they are there.
     pub(super) fn give_up_starting(&self, which: impl Fn(&str, &str) -> bool) {
         for (container, (pod, given_up)) in self.starting.borrow_mut().iter_mut() {
