@@ -1,1 +1,233 @@
 //! A small Kubernetes in one process, with pods as real processes.
+//!
+//! [`start`] makes one in a folder: API, controllers, and a node whose pods are processes in namespaces of their own. [`run`]
+//! stays until it is told to stop; [`stop`] and [`status`] are for other processes and need only the folder. The program that
+//! uses this crate must call [`entry`] first thing in `main`.
+
+mod bootstrap;
+mod folder;
+mod ports;
+mod run;
+mod services;
+
+use apiserver::streams::PodStreams;
+use apiserver::{Api, OpenError};
+use controllers::Controllers;
+pub use folder::{FolderError, Ready, State};
+use futures::FutureExt;
+use kubelet::{FolderImages, Kubelet, KubeletOptions};
+use ports::HostPorts;
+pub use run::{RunError, StopError, run, status, stop};
+pub use runtime::entry;
+use runtime::{Availability, Node, NodeOptions};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// The port of the API inside the cluster's node.
+const CLUSTER_PORT: u16 = 6443;
+
+/// Called once, when the sandbox takes requests.
+pub type ReadyCallback = Box<dyn FnOnce(&Ready) + Send>;
+
+/// How a sandbox is to be.
+pub struct Options {
+    /// Its folder, made if it is not there. Everything it keeps is in it.
+    pub folder: PathBuf,
+    /// Where the API listens; port 0 for the one it had before, or else a free one.
+    pub listen: SocketAddr,
+    /// Folders of the machine that pods may mount with `hostPath`.
+    pub host_folders: Vec<PathBuf>,
+    /// Whether pods reach addresses beyond the cluster.
+    pub outside_network: bool,
+    /// How long pods may take to end when the sandbox stops.
+    pub stop_grace: Duration,
+    /// Called once, when it takes requests.
+    pub ready: Option<ReadyCallback>,
+}
+
+impl Options {
+    /// The usual: a free port of the loopback address, nothing of the machine but the folder.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            host_folders: Vec::new(),
+            outside_network: false,
+            stop_grace: Duration::from_secs(10),
+            ready: None,
+        }
+    }
+}
+
+/// Why a sandbox could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Its folder is taken or broken.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// What it stored cannot be read.
+    #[error("open what the sandbox stored")]
+    Open(#[from] OpenError),
+    /// The machine does not let it have pods.
+    #[error("start the sandbox's node")]
+    Node(#[from] runtime::StartError),
+    /// The API's address cannot be had.
+    #[error("listen on {address}; choose another port, or 0 for a free one")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// One of the first objects was refused.
+    #[error("make the sandbox's first objects")]
+    Bootstrap(#[source] apiserver::Status),
+    /// The node could not be registered or joined to the API.
+    #[error("join the sandbox's node to its API: {0}")]
+    Join(String),
+}
+
+/// A running sandbox. Dropping it kills everything that runs in it; [`Sandbox::stop`] ends it in order.
+pub struct Sandbox {
+    api: Api,
+    kubelet: Kubelet,
+    node: Node,
+    ready: Ready,
+    stop: CancellationToken,
+    stop_grace: Duration,
+    controllers: Option<Arc<Controllers>>,
+    tasks: JoinSet<()>,
+    folder: folder::Folder,
+}
+
+/// Starts a sandbox. Works inside a runtime of tokio's with at least one more thread to spare.
+pub async fn start(options: Options) -> Result<Sandbox, StartError> {
+    let folder = folder::Folder::open(&options.folder)?;
+    let path = folder.path().to_owned();
+    let state = path.clone();
+    let api = async move {
+        let open = move || Api::open(&state, &apiserver::Options::default());
+        tokio::task::spawn_blocking(open).await.map_err(|error| StartError::Join(error.to_string()))
+    };
+    let node_options =
+        NodeOptions { outside_network: options.outside_network, ..NodeOptions::new(path.join("node")) };
+    let dns = node_options.dns;
+    // The node does not wait for the objects, nor they for it.
+    let (api, node) = tokio::join!(api, Node::start(node_options));
+    let (api, node) = (api??, node?);
+    let listener = listen(options.listen, &folder).await?;
+    let address = listener.local_addr().map_err(|source| StartError::Listen { address: options.listen, source })?;
+    bootstrap::first_objects(&api, node.address(), CLUSTER_PORT).await.map_err(StartError::Bootstrap)?;
+    let mut tasks = JoinSet::new();
+    let stop = CancellationToken::new();
+    let ports = HostPorts::new(api.clone(), node.clone());
+    let controllers = Arc::new(controllers::start(api.clone(), controller_options(&path, &api, &node, &ports)));
+    ports.tell(&controllers);
+    let kubelet_options = KubeletOptions {
+        folder: path.join("kubelet"),
+        own_folder: path.clone(),
+        host_folders: options.host_folders,
+        node_name: "sandbox".to_owned(),
+        dns,
+        images: Arc::new(FolderImages::new(path.join("images"))),
+    };
+    tasks.spawn(services::follow(api.clone(), node.clone(), ports, dns));
+    let kubelet = Kubelet::start(api.clone(), node.clone(), kubelet_options).await;
+    let kubelet = kubelet.map_err(StartError::Bootstrap)?;
+    let streams: Arc<dyn PodStreams> = Arc::new(kubelet.clone());
+    let inside = node.listen_in_cluster(std::net::SocketAddrV4::new(node.address(), CLUSTER_PORT)).await;
+    let inside = inside.map_err(|error| StartError::Join(error.to_string()))?;
+    for listener in [listener, inside] {
+        tasks.spawn(apiserver::serve(api.clone(), listener, streams.clone(), stop.clone()));
+    }
+    let ready = folder.announce(address, &api.credentials().kubeconfig(&format!("https://{address}")))?;
+    if let Some(callback) = options.ready {
+        callback(&ready);
+    }
+    let stop_grace = options.stop_grace;
+    Ok(Sandbox { api, kubelet, node, ready, stop, stop_grace, controllers: Some(controllers), tasks, folder })
+}
+
+fn controller_options(
+    path: &std::path::Path,
+    api: &Api,
+    node: &Node,
+    ports: &Arc<HostPorts>,
+) -> controllers::Options {
+    let authority = api.credentials().authority.clone();
+    let mut options = controllers::Options::new(path.join("volumes"), authority);
+    // Files of pods belong to users that only the node may act for.
+    let node = node.clone();
+    options.folders.remove = Arc::new(move |folder: PathBuf| {
+        let node = node.clone();
+        async move { node.remove_folder(&folder).await.map_err(io::Error::other) }.boxed()
+    });
+    let ports = Arc::downgrade(ports);
+    options.load_balancer = Arc::new(move |service| ports.upgrade()?.balancer_address(service));
+    options
+}
+
+/// The asked address; with port 0 the one that this folder's sandbox had before, when it is free.
+async fn listen(asked: SocketAddr, folder: &folder::Folder) -> Result<TcpListener, StartError> {
+    if asked.port() == 0
+        && let Some(before) = folder.last_address().filter(|before| before.ip() == asked.ip())
+        && let Ok(listener) = TcpListener::bind(before).await
+    {
+        return Ok(listener);
+    }
+    TcpListener::bind(asked).await.map_err(|source| StartError::Listen { address: asked, source })
+}
+
+impl Sandbox {
+    /// Where it is and how to reach it.
+    pub fn ready(&self) -> &Ready {
+        &self.ready
+    }
+
+    /// Its API, in process.
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// What of the machine its pods cannot have, a sentence each.
+    pub fn limits(&self) -> Vec<String> {
+        let capabilities = self.node.capabilities();
+        let all = [
+            ("limits of memory do not hold", &capabilities.memory_limits),
+            ("limits of CPU do not hold", &capabilities.cpu_limits),
+            ("all programs have one user", &capabilities.many_users),
+        ];
+        let told = all.into_iter().filter_map(|(what, availability)| match availability {
+            Availability::No(why) => Some(format!("{what}: {why}")),
+            Availability::Yes(_) => None,
+        });
+        told.collect()
+    }
+
+    /// Resolves when the node has died, which is the end of the sandbox.
+    pub async fn node_stopped(&self) {
+        self.node.stopped().await;
+    }
+
+    /// Ends all pods within their grace, at most the sandbox's own, and then everything else. Objects stay.
+    pub async fn stop(mut self) {
+        // Without controllers nobody starts anew what ends now.
+        self.controllers = None;
+        self.kubelet.stop(self.stop_grace).await;
+        self.stop.cancel();
+        self.node.stop().await;
+        self.tasks.shutdown().await;
+        let revision = self.api.revision();
+        // What could not be written was never acknowledged.
+        let _ = self.api.durable(revision).await;
+        self.folder.withdraw();
+    }
+}
