@@ -12,6 +12,7 @@ mod delete;
 mod metadata;
 mod options;
 mod rbac;
+mod scale;
 mod selectors;
 mod serve;
 mod status;
@@ -26,7 +27,7 @@ pub use api::{Api, OpenError, Options};
 pub use authentication::{Token, TokenRequest, service_account_token};
 pub use credentials::{Credentials, CredentialsError, Identity};
 pub use options::{
-    DeleteOptions, Deleted, List, ListOptions, Patch, Propagation, VersionMatch, WatchOptions, WriteOptions,
+    DeleteOptions, Deleted, List, ListOptions, Patch, Propagation, Validation, VersionMatch, WatchOptions, WriteOptions,
 };
 pub use rbac::{Attributes, Decision, allowed};
 pub use selectors::{FieldSelector, Selector};

@@ -22,6 +22,18 @@ impl WriteOptions {
     }
 }
 
+/// What is done about fields that a kind does not have. They are never kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Validation {
+    /// Nothing.
+    #[default]
+    Ignore,
+    /// The client is told.
+    Warn,
+    /// The request is refused.
+    Strict,
+}
+
 /// A change to an object, in one of the four forms.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Patch {

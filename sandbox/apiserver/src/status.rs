@@ -56,7 +56,8 @@ impl Status {
 
     /// There is no such object.
     pub fn not_found(resource: &Resource, name: &str) -> Self {
-        Self::new(404, "NotFound", format!("{} {} not found", resource.qualified_plural(), quoted(name))).about(resource, name)
+        Self::new(404, "NotFound", format!("{} {} not found", resource.qualified_plural(), quoted(name)))
+            .about(resource, name)
     }
 
     /// An object of that name is there.
@@ -67,7 +68,8 @@ impl Status {
 
     /// The object is not what the writer took it for.
     pub fn conflict(resource: &Resource, name: &str, why: &str) -> Self {
-        let message = format!("Operation cannot be fulfilled on {} {}: {why}", resource.qualified_plural(), quoted(name));
+        let message =
+            format!("Operation cannot be fulfilled on {} {}: {why}", resource.qualified_plural(), quoted(name));
         Self::new(409, "Conflict", message).about(resource, name)
     }
 

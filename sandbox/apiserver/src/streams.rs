@@ -25,7 +25,7 @@ mod container;
 mod exec;
 mod logs;
 mod port_forward;
-mod query;
+pub(crate) mod query;
 mod spdy;
 mod spdy_connection;
 mod spdy_headers;

@@ -11,7 +11,7 @@ use schema::Type;
 use serde_json::{Value, json};
 
 use crate::store::Writing;
-use crate::{Api, Attempt, Operation, Patch, Status, User, WriteOptions, admission, metadata};
+use crate::{Api, Attempt, Operation, Patch, Status, User, Validation, WriteOptions, admission, metadata};
 
 /// What a write did.
 pub(crate) struct Written {
@@ -29,6 +29,7 @@ pub(crate) struct Request<'a> {
     pub namespace: &'a str,
     pub name: &'a str,
     pub options: &'a WriteOptions,
+    pub validation: Validation,
 }
 
 impl Request<'_> {
@@ -58,7 +59,8 @@ impl Api {
         object: Value,
         options: &WriteOptions,
     ) -> Result<Arc<Value>, Status> {
-        let request = Request { by, resource, subresource: None, namespace, name: "", options };
+        let request =
+            Request { by, resource, subresource: None, namespace, name: "", options, validation: Validation::Ignore };
         Ok(self.create_with(&request, object).await?.object)
     }
 
@@ -72,7 +74,7 @@ impl Api {
         object: Value,
         options: &WriteOptions,
     ) -> Result<Arc<Value>, Status> {
-        let request = Request { by, resource, subresource, namespace, name, options };
+        let request = Request { by, resource, subresource, namespace, name, options, validation: Validation::Ignore };
         Ok(self.update_with(&request, object).await?.object)
     }
 
@@ -87,7 +89,7 @@ impl Api {
         patch: &Patch,
         options: &WriteOptions,
     ) -> Result<Arc<Value>, Status> {
-        let request = Request { by, resource, subresource, namespace, name, options };
+        let request = Request { by, resource, subresource, namespace, name, options, validation: Validation::Ignore };
         Ok(self.patch_with(&request, patch).await?.object)
     }
 
@@ -102,7 +104,8 @@ impl Api {
         mut change: impl FnMut(&mut Value) -> bool,
     ) -> Result<Arc<Value>, Status> {
         let options = WriteOptions::default();
-        let request = Request { by, resource, subresource, namespace, name, options: &options };
+        let request =
+            Request { by, resource, subresource, namespace, name, options: &options, validation: Validation::Ignore };
         let written = self.locked(&request, |writing| {
             let old = writing.get(resource, namespace, name).ok_or_else(|| Status::not_found(resource, name))?;
             let mut new = (*old).clone();
@@ -143,7 +146,7 @@ impl Api {
     }
 
     /// Runs a write under the lock and waits until it is durable.
-    async fn locked(
+    pub(crate) async fn locked(
         &self,
         request: &Request<'_>,
         write: impl FnOnce(&Writing<'_>) -> Result<Written, Status>,
@@ -206,10 +209,11 @@ impl Api {
         if record && let Some(ty) = type_of(resource) {
             patches::record_update(ty, Some(old), &mut new, request.manager(), &metadata::now(), subresource);
         }
-        kinds::prepare_update(resource, old, &mut new, subresource);
+        prepare_update(resource, old, &mut new, subresource);
         let mut warnings = Vec::new();
         admission::admit(self, &request.attempt(Operation::Update, Some(old)), &mut new, &mut warnings)?;
-        let causes = kinds::validate_update(resource, old, &new);
+        let bound = subresource == Some("binding");
+        let causes = if bound { Vec::new() } else { kinds::validate_update(resource, old, &new) };
         if !causes.is_empty() {
             return Err(Status::invalid(resource, request.name, causes));
         }
@@ -224,6 +228,15 @@ impl Api {
             return written(writing.remove(resource, request.namespace, request.name, new));
         }
         written(writing.put(resource, request.namespace, request.name, new))
+    }
+}
+
+/// Two subresources have rules of their own: a binding touches both halves, and `finalize` all but the status.
+fn prepare_update(resource: &Resource, old: &Value, new: &mut Value, subresource: Option<&str>) {
+    match subresource {
+        Some("binding") => {}
+        Some("finalize") => new["status"] = old["status"].clone(),
+        _ => kinds::prepare_update(resource, old, new, subresource),
     }
 }
 

@@ -1,0 +1,193 @@
+//! Bodies of requests.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use kinds::Resource;
+use schema::Problem;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+use super::{answer, yaml};
+use crate::{Status, Validation};
+
+/// The real server's limit.
+const LIMIT_BYTES: usize = 3 << 20;
+
+/// What a body says.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    pub value: Value,
+    /// Fields that stand twice; the last one counts.
+    pub duplicates: Vec<String>,
+}
+
+/// Takes the whole body.
+pub(super) async fn bytes(body: Incoming) -> Result<Bytes, Status> {
+    match Limited::new(body, LIMIT_BYTES).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(cause) if cause.is::<http_body_util::LengthLimitError>() => {
+            let message = format!("Request entity too large: limit is {LIMIT_BYTES}");
+            Err(Status::new(413, "RequestEntityTooLarge", message))
+        }
+        Err(cause) => Err(Status::bad_request(cause.to_string())),
+    }
+}
+
+/// Reads JSON, or YAML where the content type says so.
+pub(super) fn read(bytes: &[u8], content_type: &str) -> Result<Read, Status> {
+    match content_type {
+        "" | "application/json" | "application/octet-stream" => json(bytes),
+        "application/yaml" => either(bytes),
+        _ => Err(answer::unsupported("application/json, application/yaml")),
+    }
+}
+
+/// Reads YAML, of which JSON is the quickest to read.
+pub(super) fn either(bytes: &[u8]) -> Result<Read, Status> {
+    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'{' | b'[') => json(bytes).or_else(|_| yaml::read(bytes)),
+        _ => yaml::read(bytes),
+    }
+}
+
+/// Reads JSON.
+pub(super) fn json(bytes: &[u8]) -> Result<Read, Status> {
+    let mut duplicates = Vec::new();
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let seed = Seed { path: String::new(), duplicates: &mut duplicates };
+    let value = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+    let value = value.map_err(|cause| Status::bad_request(format!("error decoding the body as JSON: {cause}")))?;
+    Ok(Read { value, duplicates })
+}
+
+/// Checks an object that was read against its kind; what is merely not known there is refused, told or passed over.
+pub(super) fn check(
+    (group, version, kind): (&str, &str, &str),
+    read: Read,
+    validation: Validation,
+) -> Result<(Value, Vec<String>), Status> {
+    let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    let Read { value, duplicates } = read;
+    if !value.is_object() {
+        return Err(Status::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {kind}: json: cannot unmarshal into Go value of type {kind}"
+        )));
+    }
+    let given = |field: &str| value[field].as_str().unwrap_or_default();
+    if !given("apiVersion").is_empty() && given("apiVersion") != api_version {
+        return Err(Status::bad_request(format!(
+            "the API version in the data ({}) does not match the expected API version ({api_version})",
+            given("apiVersion")
+        )));
+    }
+    if !given("kind").is_empty() && given("kind") != kind {
+        return Err(Status::bad_request(format!(
+            "{} in version \"{version}\" cannot be handled as a {kind}: converting ({version}.{}) to ({version}.{kind}): \
+             unknown conversion",
+            given("kind"),
+            given("kind")
+        )));
+    }
+    let mut told: Vec<String> = Vec::new();
+    for problem in schema::check(group, version, kind, &value) {
+        match problem {
+            Problem::WrongType { .. } => {
+                return Err(Status::bad_request(format!(
+                    "{kind} in version \"{version}\" cannot be handled as a {kind}: {problem}"
+                )));
+            }
+            Problem::UnknownField { .. } => told.push(problem.to_string()),
+        }
+    }
+    told.extend(duplicates.into_iter().map(|path| format!("duplicate field {path:?}")));
+    match validation {
+        Validation::Strict if !told.is_empty() => Err(Status::bad_request(format!(
+            "{kind} in version \"{version}\" cannot be handled as a {kind}: strict decoding error: {}",
+            told.join(", ")
+        ))),
+        Validation::Warn => Ok((value, told)),
+        _ => Ok((value, Vec::new())),
+    }
+}
+
+/// The kind of what a resource's requests hold.
+pub(super) fn kind_of(resource: &Resource) -> (&'static str, &'static str, &'static str) {
+    (resource.group, resource.version, resource.kind)
+}
+
+/// Reads a value and notes the fields that stand twice.
+struct Seed<'a> {
+    path: String,
+    duplicates: &'a mut Vec<String>,
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(Value::from(value))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        loop {
+            let path = format!("{}[{}]", self.path, items.len());
+            match access.next_element_seed(Seed { path, duplicates: self.duplicates })? {
+                Some(item) => items.push(item),
+                None => return Ok(Value::Array(items)),
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(key) = access.next_key::<String>()? {
+            let path = if self.path.is_empty() { key.clone() } else { format!("{}.{key}", self.path) };
+            if fields.contains_key(&key) {
+                self.duplicates.push(path.clone());
+            }
+            let value = access.next_value_seed(Seed { path, duplicates: self.duplicates })?;
+            fields.insert(key, value);
+        }
+        Ok(Value::Object(fields))
+    }
+}
