@@ -2,9 +2,14 @@
 
 mod deletion;
 mod discovery;
+mod jobs;
 mod lists;
+mod lives;
 mod objects;
 mod patches;
+mod pods;
+mod policies;
+mod services;
 
 use futures::future::BoxFuture;
 
@@ -45,5 +50,5 @@ use statements;
 
 /// All statements.
 pub fn all() -> Vec<Statement> {
-    [discovery::all(), objects::all(), patches::all(), lists::all(), deletion::all()].concat()
+    [discovery::all(), objects::all(), patches::all(), lists::all(), deletion::all(), pods::all(), lives::all(), jobs::all(), services::all(), policies::all()].concat()
 }
