@@ -3,6 +3,7 @@
 mod deletion;
 mod discovery;
 mod jobs;
+mod kubectl;
 mod lists;
 mod lives;
 mod objects;
@@ -50,5 +51,5 @@ use statements;
 
 /// All statements.
 pub fn all() -> Vec<Statement> {
-    [discovery::all(), objects::all(), patches::all(), lists::all(), deletion::all(), pods::all(), lives::all(), jobs::all(), services::all(), policies::all()].concat()
+    [discovery::all(), objects::all(), patches::all(), lists::all(), deletion::all(), pods::all(), lives::all(), jobs::all(), services::all(), policies::all(), kubectl::all()].concat()
 }
