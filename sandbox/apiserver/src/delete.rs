@@ -78,9 +78,6 @@ fn check(resource: &Resource, name: &str, old: &Value, options: &DeleteOptions) 
         );
         return Err(Status::conflict(resource, name, &why));
     }
-    if resource == kinds::NAMESPACES && matches!(name, "default" | "kube-system" | "kube-public") {
-        return Err(Status::forbidden(resource, name, "this namespace may not be deleted"));
-    }
     Ok(())
 }
 

@@ -11,6 +11,7 @@ mod credentials;
 mod delete;
 mod metadata;
 mod options;
+mod patched;
 mod rbac;
 mod scale;
 mod selectors;

@@ -160,8 +160,11 @@ impl Status {
     pub fn to_value(&self) -> Value {
         let mut wire = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason,
+            "message": self.message,
         });
+        if !self.reason.is_empty() {
+            wire["reason"] = json!(self.reason);
+        }
         if let Some(details) = &self.details {
             wire["details"] = details.to_value();
         }

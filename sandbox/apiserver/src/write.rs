@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use kinds::Resource;
-use patches::{Apply, ApplyError, PatchError};
 use schema::Type;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::patched::patched;
 use crate::store::Writing;
 use crate::{Api, Attempt, Operation, Patch, Status, User, Validation, WriteOptions, admission, metadata};
 
@@ -33,7 +33,7 @@ pub(crate) struct Request<'a> {
 }
 
 impl Request<'_> {
-    fn manager(&self) -> &str {
+    pub fn manager(&self) -> &str {
         self.options.field_manager.as_deref().unwrap_or_else(|| self.by.manager())
     }
 
@@ -135,12 +135,15 @@ impl Api {
         let (resource, namespace, name) = (request.resource, request.namespace, request.name);
         self.locked(request, |writing| {
             let old = writing.get(resource, namespace, name);
-            let new = patched(request, old.as_deref(), patch)?;
+            let mut warnings = Vec::new();
+            let new = patched(request, old.as_deref(), patch, &mut warnings)?;
             let record = !matches!(patch, Patch::Apply { .. });
-            match old {
-                Some(old) => self.replace(writing, request, &old, new, record),
-                None => self.insert(writing, request, new, record),
-            }
+            let mut written = match old {
+                Some(old) => self.replace(writing, request, &old, new, record)?,
+                None => self.insert(writing, request, new, record)?,
+            };
+            written.warnings.splice(0..0, warnings);
+            Ok(written)
         })
         .await
     }
@@ -209,7 +212,7 @@ impl Api {
         if record && let Some(ty) = type_of(resource) {
             patches::record_update(ty, Some(old), &mut new, request.manager(), &metadata::now(), subresource);
         }
-        prepare_update(resource, old, &mut new, subresource);
+        kinds::prepare_update(resource, old, &mut new, subresource);
         let mut warnings = Vec::new();
         admission::admit(self, &request.attempt(Operation::Update, Some(old)), &mut new, &mut warnings)?;
         let bound = subresource == Some("binding");
@@ -228,15 +231,6 @@ impl Api {
             return written(writing.remove(resource, request.namespace, request.name, new));
         }
         written(writing.put(resource, request.namespace, request.name, new))
-    }
-}
-
-/// Two subresources have rules of their own: a binding touches both halves, and `finalize` all but the status.
-fn prepare_update(resource: &Resource, old: &Value, new: &mut Value, subresource: Option<&str>) {
-    match subresource {
-        Some("binding") => {}
-        Some("finalize") => new["status"] = old["status"].clone(),
-        _ => kinds::prepare_update(resource, old, new, subresource),
     }
 }
 
@@ -277,60 +271,4 @@ fn check_namespace(writing: &Writing<'_>, request: &Request<'_>, name: &str) -> 
         message: format!("namespace {namespace} is being terminated"),
     }];
     Err(status)
-}
-
-/// The object that a patch asks for.
-fn patched(request: &Request<'_>, old: Option<&Value>, patch: &Patch) -> Result<Value, Status> {
-    let (resource, name) = (request.resource, request.name);
-    if let Patch::Apply { config, force } = patch {
-        let ty = type_of(resource).ok_or_else(|| Status::internal("the kind has no schema"))?;
-        let applied = patches::apply(Apply {
-            ty,
-            live: old,
-            config,
-            manager: request.manager(),
-            force: *force,
-            now: &metadata::now(),
-            subresource: request.subresource,
-        });
-        let mut new = applied.map_err(refusal_of_apply)?;
-        if old.is_none() && metadata::text(&new, "name").is_empty() {
-            metadata::of(&mut new)?.insert("name".to_owned(), json!(name));
-        }
-        return Ok(new);
-    }
-    let old = old.ok_or_else(|| Status::not_found(resource, name))?;
-    let refused = |error: PatchError| match error {
-        PatchError::Malformed(why) => Status::bad_request(why),
-        PatchError::Unprocessable(why) => Status::unprocessable(why),
-        PatchError::TooLarge(why) => Status::new(413, "RequestEntityTooLarge", why),
-        PatchError::Unmergeable(why) => Status::new(500, "", why),
-    };
-    match patch {
-        Patch::Json(patch) => patches::json_patch(old, patch).map_err(refused),
-        Patch::Merge(patch) => Ok(patches::merge_patch(old, patch)),
-        Patch::Strategic(patch) => match type_of(resource) {
-            Some(ty) => patches::strategic_merge(ty, old, patch).map_err(refused),
-            None => Err(Status::internal("the kind has no schema")),
-        },
-        Patch::Apply { .. } => Err(Status::internal("apply is done above")),
-    }
-}
-
-fn refusal_of_apply(error: ApplyError) -> Status {
-    let message = error.to_string();
-    match error {
-        ApplyError::Conflicts(conflicts) => {
-            let causes = conflicts.into_iter().map(|conflict| kinds::Cause {
-                reason: "FieldManagerConflict",
-                message: format!("conflict with {}", conflict.manager),
-                field: conflict.field_path,
-            });
-            let mut status = Status::new(409, "Conflict", message);
-            status.details.get_or_insert_default().causes = causes.collect();
-            status
-        }
-        ApplyError::BadRequest(why) => Status::bad_request(why),
-        ApplyError::Schema(why) => Status::new(500, "InternalError", why),
-    }
 }

@@ -10,7 +10,7 @@ use schema::Problem;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::{answer, yaml};
+use super::{answer, protobuf, yaml};
 use crate::{Status, Validation};
 
 /// The real server's limit.
@@ -41,7 +41,8 @@ pub(super) fn read(bytes: &[u8], content_type: &str) -> Result<Read, Status> {
     match content_type {
         "" | "application/json" | "application/octet-stream" => json(bytes),
         "application/yaml" => either(bytes),
-        _ => Err(answer::unsupported("application/json, application/yaml")),
+        "application/vnd.kubernetes.protobuf" => protobuf::read(bytes),
+        _ => Err(answer::unsupported("application/json, application/yaml, application/vnd.kubernetes.protobuf")),
     }
 }
 

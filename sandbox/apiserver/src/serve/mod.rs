@@ -5,6 +5,7 @@ mod body;
 mod certificate;
 mod discovery;
 mod guard;
+mod protobuf;
 mod read;
 mod route;
 mod subresource;

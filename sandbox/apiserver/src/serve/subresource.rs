@@ -9,7 +9,7 @@ use super::table::{self, Include};
 use super::{body, write};
 use crate::streams::Body;
 use crate::write::Written;
-use crate::{Status, TokenRequest, authentication, rbac, scale, streams};
+use crate::{Status, authentication, rbac, scale, streams};
 
 const SCALE: (&str, &str, &str) = ("autoscaling", "v1", "Scale");
 
@@ -85,56 +85,28 @@ async fn evict(call: &Call<'_>, bytes: &[u8], content_type: &str) -> Result<Resp
 }
 
 fn token(call: &Call<'_>, bytes: &[u8], content_type: &str) -> Result<Response<Body>, Status> {
-    let mut wire = body::read(bytes, content_type)?.value;
-    let spec = &wire["spec"];
-    let audiences = spec["audiences"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let bound = &spec["boundObjectRef"];
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let request = TokenRequest {
-        audiences: audiences.map(str::to_owned).collect(),
-        expires_seconds: spec["expirationSeconds"].as_u64().unwrap_or(3600),
-        pod: (bound["kind"] == "Pod").then(|| (text(&bound["name"]), text(&bound["uid"]))),
-    };
-    let (namespace, name) = (call.target.namespace(), &call.target.name);
-    let made = authentication::service_account_token(&call.server.api, namespace, name, &request)?;
-    wire["kind"] = json!("TokenRequest");
-    wire["apiVersion"] = json!("authentication.k8s.io/v1");
-    wire["metadata"] = json!({"name": name, "namespace": namespace, "creationTimestamp": crate::metadata::now()});
-    wire["status"] = json!({"token": made.token, "expirationTimestamp": made.expires});
-    Ok(answer::json(201, &wire))
+    let body = body::read(bytes, content_type)?.value;
+    let made = authentication::create_token(&call.server.api, call.target.namespace(), &call.target.name, &body)?;
+    Ok(answer::json(201, &made))
 }
 
 /// Answers the questions that are asked by creating an object which is not kept.
 pub(super) fn review(call: &Call<'_>, object: &Value) -> Result<Option<Response<Body>>, Status> {
     let resource = call.target.resource;
-    let mut answered = object.clone();
-    answered["kind"] = json!(resource.kind);
-    answered["apiVersion"] = json!(resource.api_version());
-    if resource == kinds::SELF_SUBJECT_REVIEWS {
-        answered["status"] = json!({"userInfo": user_info(&call.user)});
+    let answered = if resource == kinds::SELF_SUBJECT_REVIEWS {
+        authentication::review_self(&call.user)
     } else if resource == kinds::TOKEN_REVIEWS {
-        let token = object["spec"]["token"].as_str().unwrap_or_default();
-        answered["status"] = match authentication::authenticate(&call.server.api, token) {
-            Ok(user) => json!({"authenticated": true, "user": user_info(&user)}),
-            Err(status) => json!({"authenticated": false, "error": status.message}),
-        };
+        authentication::review_token(&call.server.api, object)
     } else if resource == kinds::SELF_SUBJECT_ACCESS_REVIEWS {
+        let mut answered = object.clone();
+        answered["kind"] = json!(resource.kind);
+        answered["apiVersion"] = json!(resource.api_version());
         answered["status"] = access(call, &object["spec"]);
+        answered
     } else {
         return Ok(None);
-    }
+    };
     Ok(Some(answer::json(201, &answered)))
-}
-
-fn user_info(user: &crate::User) -> Value {
-    let mut info = json!({"username": user.name, "groups": user.groups});
-    if !user.uid.is_empty() {
-        info["uid"] = json!(user.uid);
-    }
-    if !user.extra.is_empty() {
-        info["extra"] = json!(user.extra);
-    }
-    info
 }
 
 fn access(call: &Call<'_>, spec: &Value) -> Value {
