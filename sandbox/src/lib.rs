@@ -146,7 +146,9 @@ pub async fn start(options: Options) -> Result<Sandbox, StartError> {
     let inside = node.listen_in_cluster(std::net::SocketAddrV4::new(node.address(), CLUSTER_PORT)).await;
     let inside = inside.map_err(|error| StartError::Join(error.to_string()))?;
     for listener in [listener, inside] {
-        tasks.spawn(apiserver::serve(api.clone(), listener, streams.clone(), stop.clone()));
+        let serve = apiserver::serve(api.clone(), listener, streams.clone(), stop.clone());
+        // A listener that breaks is the end of requests only; the log of the process has nothing to add.
+        tasks.spawn(async move { drop(serve.await) });
     }
     let ready = folder.announce(address, &api.credentials().kubeconfig(&format!("https://{address}")))?;
     if let Some(callback) = options.ready {
@@ -195,6 +197,11 @@ impl Sandbox {
     /// Its API, in process.
     pub fn api(&self) -> &Api {
         &self.api
+    }
+
+    /// Logs, commands and ports of its pods, in process.
+    pub fn streams(&self) -> &dyn PodStreams {
+        &self.kubelet
     }
 
     /// What of the machine its pods cannot have, a sentence each.

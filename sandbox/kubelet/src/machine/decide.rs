@@ -69,7 +69,7 @@ impl Machine {
     }
 
     /// Whether another instance follows the one that ended.
-    fn restarts(&self, index: usize) -> bool {
+    pub(super) fn restarts(&self, index: usize) -> bool {
         let container = &self.containers[index];
         container.exited.is_some()
             && (container.restart_anyway

@@ -114,6 +114,10 @@ impl Machine {
             container.retry_at = Some(after(now, RETRY_SECONDS));
         }
         container.waiting = Some(Waiting { reason: reason.into(), message: Some(message) });
+        // One that is over waits for nothing: its exit is what there is to tell.
+        if self.containers[index].exited.is_some() && !self.restarts(index) {
+            self.containers[index].waiting = None;
+        }
     }
 
     fn exited(&mut self, index: usize, termination: Termination) {

@@ -17,7 +17,7 @@ mod tests;
 pub use back_off::BackOff;
 use jiff::Timestamp;
 pub use status::CONTAINER_SCHEME;
-pub use plan::{Plan, Planned, ProbeKind, RestartPolicy, Role, Thresholds};
+pub use plan::{Plan, Planned, ProbeKind, RestartPolicy, Role};
 use std::net::Ipv4Addr;
 
 /// How one instance of a container ended.

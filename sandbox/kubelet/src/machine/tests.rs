@@ -259,6 +259,7 @@ fn a_program_that_cannot_be_started_counts_as_an_instance() {
     let actions = drive.tell(Happened::NotStarted { index: 0, failure, image_id: Some("sha".into()) });
     assert_eq!(actions, [Action::Clear]);
     assert_eq!(drive.phase(), "Failed");
+    assert_eq!(drive.state(0)["state"]["terminated"]["reason"], "StartError");
     assert_eq!(drive.state(0)["imageID"], "sha");
 }
 
