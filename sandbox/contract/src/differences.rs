@@ -34,8 +34,7 @@ pub fn read(text: &str) -> Result<Vec<Decision>, toml::de::Error> {
 pub fn undecided(statement: &str, found: &[Difference], decisions: &[Decision]) -> Vec<String> {
     let ours: Vec<&Decision> = decisions.iter().filter(|decision| decision.statement == statement).collect();
     let covers = |pattern: &str, label: &str| pattern == "*" || pattern == label;
-    let decided =
-        |label: &str| ours.iter().any(|decision| decision.seen.iter().any(|pattern| covers(pattern, label)));
+    let decided = |label: &str| ours.iter().any(|decision| decision.seen.iter().any(|pattern| covers(pattern, label)));
     let mut wrong: Vec<String> =
         found.iter().filter(|difference| !decided(&difference.label)).map(ToString::to_string).collect();
     for pattern in ours.iter().flat_map(|decision| &decision.seen) {

@@ -14,7 +14,9 @@ static PATTERNS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
     [
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "UID"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", "TIME"),
-        (r"(sha256:|://)[0-9a-f]{64}", "${1}DIGEST"),
+        (r"\b[0-9a-f]{64}\b", "DIGEST"),
+        (r#"(resourceVersion[\\"]*: ?[\\"]*)\d+"#, "${1}VERSION"),
+        (r"\.\.\d{4}_\d\d_\d\d_\d\d_\d\d_\d\d\.\d+", "..MOMENT"),
         (r"\b10\.244\.\d+\.\d+\b", "POD-ADDRESS"),
         (r"\b10-244-\d+-\d+\b", "POD-ADDRESS"),
         (r"\b10\.96\.\d+\.\d+\b", "SERVICE-ADDRESS"),
@@ -69,7 +71,14 @@ impl Names {
     pub fn value(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.text(text)),
-            Value::Array(items) => items.iter().map(|item| self.value(item)).collect(),
+            Value::Array(items) => {
+                let mut items: Vec<Value> = items.iter().map(|item| self.value(item)).collect();
+                // Managed fields say who wrote which field; the order of their writers depends on the second.
+                if items.iter().all(|item| item["manager"].is_string()) {
+                    items.sort_by_key(|it| format!("{} {} {}", it["manager"], it["operation"], it["subresource"]));
+                }
+                items.into()
+            }
             Value::Object(fields) => self.fields(fields),
             other => other.clone(),
         }
@@ -86,10 +95,6 @@ impl Names {
                 _ => self.value(value),
             };
             comparable.insert(self.text(name), value);
-        }
-        // Managed fields say who wrote which field; the order of their writers is no promise.
-        if let Some(Value::Array(entries)) = comparable.get_mut("managedFields") {
-            entries.sort_by_key(|entry| format!("{} {} {}", entry["manager"], entry["operation"], entry["subresource"]));
         }
         Value::Object(comparable)
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use contract::normal::Names;
 use contract::recording::Seen;
+use futures::StreamExt;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
@@ -212,10 +213,8 @@ impl Case {
 
     /// Waits for the first event about an object with a reason: type, reason and message.
     pub async fn event(&self, name: &str, reason: &str) -> Value {
-        let path = format!(
-            "{}?watch=1&fieldSelector=involvedObject.name%3D{name},reason%3D{reason}",
-            self.path("Event", "")
-        );
+        let path =
+            format!("{}?watch=1&fieldSelector=involvedObject.name%3D{name},reason%3D{reason}", self.path("Event", ""));
         let event = self.until_event(&path, |event| event["type"] == "ADDED").await;
         let event = &event["object"];
         json!({"type": event["type"], "reason": event["reason"], "message": event["message"]})
@@ -227,6 +226,19 @@ impl Case {
         let answer = self.caller.call("GET", &path, "", None).await;
         // A log that happens to be a number is a text nevertheless.
         if answer.code >= 400 { answer.verdict() } else { text_of(answer.body) }
+    }
+
+    /// Follows what a program in a pod prints, from now on to its end, whatever becomes of the pod.
+    pub fn follow(&self, pod: &str) -> tokio::task::JoinHandle<Value> {
+        let (caller, path) = (self.caller.clone(), format!("{}/log?follow=true", self.path("Pod", pod)));
+        tokio::spawn(async move {
+            let mut said = Vec::new();
+            let mut lines = caller.lines(&path).await.unwrap_or_else(|answer| panic!("{path}: {}", answer.verdict()));
+            while let Some(Ok(line)) = lines.next().await {
+                said.push(Value::from(line));
+            }
+            said.into()
+        })
     }
 
     /// Runs a pod to its end and returns what it printed.
@@ -245,7 +257,8 @@ impl Case {
 
     /// Starts kubectl in the statement's namespace.
     pub fn start_kubectl(&self, line: &str) -> Child {
-        let line = line.replace("NAMESPACE", &self.namespace).replace("NODE", &text(&self.cluster.node["metadata"]["name"]));
+        let line =
+            line.replace("NAMESPACE", &self.namespace).replace("NODE", &text(&self.cluster.node["metadata"]["name"]));
         let mut command = Command::new("kubectl");
         command
             .args(["--kubeconfig".as_ref(), self.cluster.kubeconfig.as_os_str()])

@@ -43,7 +43,13 @@ struct Suite {
     records: bool,
 }
 
-fn main() {
+fn main() -> std::process::ExitCode {
+    if let Some(code) = sandbox::entry() {
+        return code;
+    }
+    if let Some(folder) = std::env::var_os(targets::SERVE) {
+        return targets::serve(folder.into());
+    }
     let mut words: Vec<String> = std::env::args().collect();
     let mut flag = |name: &str| {
         let before = words.len();
@@ -88,7 +94,7 @@ fn main() {
         suite.write(&folder);
     }
     suite.targets.stop();
-    conclusion.exit();
+    conclusion.exit_code()
 }
 
 /// The folder of the recordings.

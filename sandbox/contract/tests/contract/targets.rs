@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
@@ -26,6 +27,22 @@ impl std::fmt::Display for Target {
     }
 }
 
+/// The variable that makes this program a sandbox in the folder it names.
+pub const SERVE: &str = "CONTRACT_SANDBOX_FOLDER";
+
+/// Is a sandbox until it is told to stop.
+pub fn serve(folder: PathBuf) -> ExitCode {
+    let mut options = sandbox::Options::new(folder);
+    options.host_folders = vec!["/tmp".into()];
+    match sandbox::run(options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// The variable that is missing for a real cluster.
 pub fn missing() -> Option<&'static str> {
     ["INFRA_TEST_KIND", "INFRA_TEST_KIND_IMAGE"].into_iter().find(|name| std::env::var_os(name).is_none())
@@ -44,7 +61,7 @@ impl Targets {
         let mut started = self.started.lock().unwrap();
         let start = || match target {
             Target::Kind => self.start_kind(runtime),
-            Target::Sandbox => Err("there is no sandbox".to_owned()),
+            Target::Sandbox => self.start_sandbox(runtime),
         };
         started.entry(target).or_insert_with(start).clone()
     }
@@ -54,6 +71,35 @@ impl Targets {
         self.started.lock().unwrap().clear();
         let ends = std::mem::take(&mut *self.ends.lock().unwrap());
         ends.into_iter().for_each(|end| end());
+    }
+
+    fn start_sandbox(&self, runtime: &Runtime) -> Result<Arc<Cluster>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        tool::write_for_sandbox(folder.path());
+        let log = std::env::temp_dir().join("contract-sandbox.log");
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .env(SERVE, folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(&log).unwrap())
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        let begin = Instant::now();
+        let kubeconfig = loop {
+            if let Ok(sandbox::State::Running(ready)) = sandbox::status(folder.path()) {
+                break ready.kubeconfig;
+            }
+            let ended = child.try_wait().unwrap().is_some();
+            if ended || begin.elapsed() > Duration::from_secs(20) {
+                return Err(format!("no sandbox: {}", std::fs::read_to_string(&log).unwrap_or_default()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        self.ends.lock().unwrap().push(Box::new(move || {
+            drop(sandbox::stop(folder.path()));
+            drop(child.wait());
+        }));
+        Ok(Arc::new(runtime.block_on(Cluster::open(kubeconfig))))
     }
 
     fn start_kind(&self, runtime: &Runtime) -> Result<Arc<Cluster>, String> {
@@ -68,7 +114,18 @@ impl Targets {
                 let name = name.clone();
                 move || drop(kind(&["delete", "cluster", "--name", &name]))
             }));
-            kind(&["create", "cluster", "--name", &name, "--image", &image, "--wait", "120s", "--kubeconfig", &shown(&kubeconfig)])?;
+            kind(&[
+                "create",
+                "cluster",
+                "--name",
+                &name,
+                "--image",
+                &image,
+                "--wait",
+                "120s",
+                "--kubeconfig",
+                &shown(&kubeconfig),
+            ])?;
         } else {
             std::fs::write(&kubeconfig, kind(&["get", "kubeconfig", "--name", &name])?).unwrap();
         }

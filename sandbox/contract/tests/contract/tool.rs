@@ -46,7 +46,8 @@ pub fn build_in_docker() {
         json!(COMMAND)
     );
     fs::write(folder.path().join("Dockerfile"), recipe).unwrap();
-    let done = Command::new("docker").args(["build", "--quiet", "--tag", IMAGE, "."]).current_dir(folder.path()).output();
+    let done =
+        Command::new("docker").args(["build", "--quiet", "--tag", IMAGE, "."]).current_dir(folder.path()).output();
     let done = done.expect("docker can be run");
     assert!(done.status.success(), "docker build: {}", String::from_utf8_lossy(&done.stderr));
 }

@@ -116,7 +116,8 @@ async fn an_orphan_stays_and_loses_its_owner(case: &Case) {
 async fn what_names_an_owner_that_never_was_is_removed(case: &Case) {
     let mut map = config_map("child", json!({}));
     let uid = "00000000-0000-4000-8000-000000000000";
-    map["metadata"]["ownerReferences"] = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "ghost", "uid": uid}]);
+    map["metadata"]["ownerReferences"] =
+        json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "ghost", "uid": uid}]);
     case.create(map).await.object();
     case.until_gone("ConfigMap", "child").await;
     case.see("left", case.list("ConfigMap", "").await.names());
@@ -151,6 +152,7 @@ async fn a_pod_has_the_time_of_its_grace(case: &Case) {
     let mut polite = pod("polite", &["farewell", "goodbye", "3", "+", "sleep"]);
     polite["metadata"]["finalizers"] = json!(["example.com/hold"]);
     case.ready_pod(polite).await;
+    let log = case.follow("polite");
     let deleted = case.delete("Pod", "polite", json!({})).await.object();
     case.see("deleted", pick(&deleted["metadata"], &["deletionGracePeriodSeconds", "finalizers"]));
     case.see("phase meanwhile", deleted["status"]["phase"].clone());
@@ -158,20 +160,25 @@ async fn a_pod_has_the_time_of_its_grace(case: &Case) {
     case.see("phase", ended["status"]["phase"].clone());
     let state = &ended["status"]["containerStatuses"][0]["state"]["terminated"];
     case.see("ended", pick(state, &["exitCode", "reason", "signal"]));
-    case.see("logs", case.logs("polite", "").await);
+    case.see("logs", log.await.unwrap());
     case.see("event", case.event("polite", "Killing").await);
     case.patch("merge", "Pod", "polite", json!({"metadata": {"finalizers": null}})).await.object();
 }
 
 async fn a_stubborn_pod_is_killed_after_its_grace(case: &Case) {
-    let mut stubborn = pod_of("stubborn", &["stubborn", "+", "print", "here", "+", "sleep"], json!({"terminationGracePeriodSeconds": 2}));
+    let mut stubborn = pod_of(
+        "stubborn",
+        &["stubborn", "+", "print", "here", "+", "sleep"],
+        json!({"terminationGracePeriodSeconds": 2}),
+    );
     stubborn["metadata"]["finalizers"] = json!(["example.com/hold"]);
     case.ready_pod(stubborn).await;
+    let log = case.follow("stubborn");
     case.delete("Pod", "stubborn", json!({})).await.object();
     let ended = case.until("Pod", "stubborn", crate::case::is_finished).await;
     let state = &ended["status"]["containerStatuses"][0]["state"]["terminated"];
     case.see("ended", pick(state, &["exitCode", "reason", "signal"]));
-    case.see("logs", case.logs("stubborn", "").await);
+    case.see("logs", log.await.unwrap());
     case.patch("merge", "Pod", "stubborn", json!({"metadata": {"finalizers": null}})).await.object();
     case.until_gone("Pod", "stubborn").await;
 }
@@ -179,7 +186,10 @@ async fn a_stubborn_pod_is_killed_after_its_grace(case: &Case) {
 async fn a_pod_without_grace_is_gone_at_once(case: &Case) {
     case.ready_pod(pod("stubborn", &["stubborn", "+", "sleep"])).await;
     let deleted = case.delete("Pod", "stubborn", json!({"gracePeriodSeconds": 0})).await;
-    case.see("deleted", json!([deleted.code, deleted.body["kind"], deleted.body["metadata"]["deletionGracePeriodSeconds"]]));
+    case.see(
+        "deleted",
+        json!([deleted.code, deleted.body["kind"], deleted.body["metadata"]["deletionGracePeriodSeconds"]]),
+    );
     case.see("gone", case.get("Pod", "stubborn").await.code);
 }
 
@@ -232,7 +242,9 @@ async fn a_namespace_says_what_holds_it(case: &Case) {
     map["metadata"]["finalizers"] = json!(["example.com/hold"]);
     case.caller.call("POST", &path, "application/json", Some(&map)).await.object();
     case.delete("Namespace", &name, json!({})).await.object();
-    let told = case.until("Namespace", &name, |it| crate::case::has_condition(it, "NamespaceFinalizersRemaining", "True")).await;
+    let told = case
+        .until("Namespace", &name, |it| crate::case::has_condition(it, "NamespaceFinalizersRemaining", "True"))
+        .await;
     let mut conditions = told["status"]["conditions"].as_array().unwrap().clone();
     conditions.sort_by_key(|it| text(&it["type"]));
     case.see("conditions", conditions);

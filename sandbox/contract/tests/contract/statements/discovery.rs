@@ -21,8 +21,14 @@ statements!("discovery":
 );
 
 /// The groups of the kinds that the suite is about.
-const GROUPS: [&str; 6] =
-    ["apps/v1", "batch/v1", "discovery.k8s.io/v1", "storage.k8s.io/v1", "rbac.authorization.k8s.io/v1", "authorization.k8s.io/v1"];
+const GROUPS: [&str; 6] = [
+    "apps/v1",
+    "batch/v1",
+    "discovery.k8s.io/v1",
+    "storage.k8s.io/v1",
+    "rbac.authorization.k8s.io/v1",
+    "authorization.k8s.io/v1",
+];
 
 async fn get(case: &Case, path: &str) -> crate::cluster::Answer {
     case.caller.call("GET", path, "", None).await
@@ -55,12 +61,44 @@ async fn the_kinds_of_a_group_are_told(case: &Case) {
         let list = get(case, &path).await.object();
         // Kinds that the sandbox leaves out are a statement of their own.
         let names = [
-            "namespaces", "nodes", "pods", "services", "configmaps", "secrets", "serviceaccounts", "persistentvolumes",
-            "persistentvolumeclaims", "replicationcontrollers", "resourcequotas", "limitranges", "events", "pods/log", "pods/exec",
-            "pods/attach", "pods/portforward", "pods/status", "pods/eviction", "pods/binding", "replicationcontrollers/scale",
-            "serviceaccounts/token", "namespaces/finalize", "namespaces/status", "deployments", "deployments/scale",
-            "deployments/status", "replicasets", "replicasets/scale", "jobs", "jobs/status", "endpointslices", "storageclasses",
-            "roles", "rolebindings", "clusterroles", "clusterrolebindings", "selfsubjectaccessreviews",
+            "namespaces",
+            "nodes",
+            "pods",
+            "services",
+            "configmaps",
+            "secrets",
+            "serviceaccounts",
+            "persistentvolumes",
+            "persistentvolumeclaims",
+            "replicationcontrollers",
+            "resourcequotas",
+            "limitranges",
+            "events",
+            "pods/log",
+            "pods/exec",
+            "pods/attach",
+            "pods/portforward",
+            "pods/status",
+            "pods/eviction",
+            "pods/binding",
+            "replicationcontrollers/scale",
+            "serviceaccounts/token",
+            "namespaces/finalize",
+            "namespaces/status",
+            "deployments",
+            "deployments/scale",
+            "deployments/status",
+            "replicasets",
+            "replicasets/scale",
+            "jobs",
+            "jobs/status",
+            "endpointslices",
+            "storageclasses",
+            "roles",
+            "rolebindings",
+            "clusterroles",
+            "clusterrolebindings",
+            "selfsubjectaccessreviews",
         ];
         for it in list["resources"].as_array().unwrap() {
             let name = it["name"].as_str().unwrap();
@@ -105,7 +143,8 @@ async fn the_schema_of_a_group_is_told(case: &Case) {
     let fields: Option<Vec<&String>> = pod["properties"].as_object().map(|fields| fields.keys().collect());
     case.see("fields of a pod", json!(fields));
     let patch = &document["paths"]["/api/v1/namespaces/{namespace}/configmaps/{name}"]["patch"];
-    let mut names: Vec<String> = patch["parameters"].as_array().into_iter().flatten().map(|it| it["name"].to_string()).collect();
+    let mut names: Vec<String> =
+        patch["parameters"].as_array().into_iter().flatten().map(|it| it["name"].to_string()).collect();
     names.sort();
     case.see("parameters of a patch", names);
 }

@@ -125,7 +125,10 @@ async fn most_of_a_job_cannot_be_changed(case: &Case) {
     case.see("parallelism", change(json!({"parallelism": 3})).await.verdict());
     case.see("selector", change(json!({"selector": {"matchLabels": {"a": "b"}}})).await.verdict());
     let template = change(json!({"template": {"spec": {"containers": [{"name": "main", "image": "other:1"}]}}})).await;
-    case.see("template", json!([template.code, template.body["reason"], template.body["details"]["causes"][0]["field"]]));
+    case.see(
+        "template",
+        json!([template.code, template.body["reason"], template.body["details"]["causes"][0]["field"]]),
+    );
     case.see("limit", change(json!({"backoffLimit": 9})).await.verdict());
     case.see("time to live", change(json!({"ttlSecondsAfterFinished": 9})).await.verdict());
 }

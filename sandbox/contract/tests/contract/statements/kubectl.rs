@@ -46,8 +46,25 @@ async fn get_shows_every_kind(case: &Case) {
     case.until("Deployment", "web", |it| it["status"]["readyReplicas"] == 1).await;
     case.until("Job", "short", |it| it["status"]["succeeded"] == 1).await;
     case.until("ResourceQuota", "quota", |it| it["status"]["used"].is_object()).await;
-    let kinds = ["namespaces NAMESPACE", "pods", "deployments", "replicasets", "replicationcontrollers", "jobs", "services", "endpointslices", "configmaps",
-        "secrets", "serviceaccounts", "persistentvolumeclaims", "resourcequotas", "limitranges", "roles", "rolebindings", "storageclasses"];
+    let kinds = [
+        "namespaces NAMESPACE",
+        "pods",
+        "deployments",
+        "replicasets",
+        "replicationcontrollers",
+        "jobs",
+        "services",
+        "endpointslices",
+        "configmaps",
+        "secrets",
+        "serviceaccounts",
+        "persistentvolumeclaims",
+        "resourcequotas",
+        "limitranges",
+        "roles",
+        "rolebindings",
+        "storageclasses",
+    ];
     for kind in kinds {
         case.kubectl(&format!("get {kind}")).await;
         case.kubectl(&format!("get {kind} -o wide")).await;
@@ -62,7 +79,14 @@ async fn get_shows_every_kind(case: &Case) {
 
 async fn get_prints_objects(case: &Case) {
     case.create(config_map("settings", json!({"a": "1"}))).await.object();
-    for form in ["yaml", "json", "name", "jsonpath={.data.a}", "custom-columns=NAME:.metadata.name,A:.data.a", "yaml --show-managed-fields"] {
+    for form in [
+        "yaml",
+        "json",
+        "name",
+        "jsonpath={.data.a}",
+        "custom-columns=NAME:.metadata.name,A:.data.a",
+        "yaml --show-managed-fields",
+    ] {
         case.kubectl(&format!("get configmap settings -o {form}")).await;
     }
     case.kubectl("get configmap -o name").await;
@@ -80,7 +104,16 @@ async fn describe_tells_of_every_kind(case: &Case) {
     case.event("short", "Completed").await;
     case.run(pod("alone", &["print", "x"])).await;
     case.create(claim("data", "ReadWriteOnce", "1Gi")).await.object();
-    for what in ["configmap settings", "service web", "deployment web", "job short", "pod alone", "pvc data", "serviceaccount default", "namespace NAMESPACE"] {
+    for what in [
+        "configmap settings",
+        "service web",
+        "deployment web",
+        "job short",
+        "pod alone",
+        "pvc data",
+        "serviceaccount default",
+        "namespace NAMESPACE",
+    ] {
         case.kubectl(&format!("describe {what}")).await;
     }
 }
@@ -114,7 +147,9 @@ async fn apply_on_the_servers_side_tells_conflicts(case: &Case) {
 
 async fn diff_shows_what_would_change(case: &Case) {
     case.kubectl_with("apply -f -", &config_map("settings", json!({"a": "1"}))).await;
-    for (label, map) in [("same", config_map("settings", json!({"a": "1"}))), ("changed", config_map("settings", json!({"a": "2"})))] {
+    for (label, map) in
+        [("same", config_map("settings", json!({"a": "1"}))), ("changed", config_map("settings", json!({"a": "2"})))]
+    {
         let mut seen = case.kubectl_quietly("diff -f -", &crate::case::complete(map).to_string()).await;
         // The names of temporary files are nobody's business.
         let lines = seen["out"].as_array().unwrap().iter().filter(|it| {
@@ -198,7 +233,8 @@ async fn a_forwarded_port_leads_into_the_pod(case: &Case) {
         }
     });
     begin.await.expect("port-forward begins");
-    let port: u16 = said.split("127.0.0.1:").nth(1).and_then(|it| it.split(' ').next()).and_then(|it| it.parse().ok()).unwrap();
+    let port: u16 =
+        said.split("127.0.0.1:").nth(1).and_then(|it| it.split(' ').next()).and_then(|it| it.parse().ok()).unwrap();
     let mut answers = Vec::new();
     for _ in 0..3 {
         let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
@@ -236,7 +272,6 @@ async fn scale_label_annotate_and_patch_change_objects(case: &Case) {
     case.kubectl("label deployment web tier-").await;
     case.kubectl("annotate deployment web note='a b'").await;
     case.kubectl("patch deployment web -p '{\"spec\":{\"minReadySeconds\":1}}'").await;
-    case.kubectl("patch deployment web -p '{\"spec\":{\"minReadySeconds\":1}}'").await;
     case.kubectl("patch deployment web --type=json -p '[{\"op\":\"remove\",\"path\":\"/spec/nothing\"}]'").await;
     case.kubectl("patch deployment web --type=merge -p '{\"spec\":{\"replicas\":-1}}'").await;
 }
@@ -248,11 +283,29 @@ async fn can_i_asks_for_rights(case: &Case) {
 }
 
 async fn kinds_are_listed(case: &Case) {
-    let ours = ["configmaps", "endpointslices", "jobs", "namespaces", "nodes", "persistentvolumeclaims", "persistentvolumes", "pods", "replicasets",
-        "deployments", "replicationcontrollers", "resourcequotas", "roles", "secrets", "serviceaccounts", "services", "storageclasses"];
+    let ours = [
+        "configmaps",
+        "endpointslices",
+        "jobs",
+        "namespaces",
+        "nodes",
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "pods",
+        "replicasets",
+        "deployments",
+        "replicationcontrollers",
+        "resourcequotas",
+        "roles",
+        "secrets",
+        "serviceaccounts",
+        "services",
+        "storageclasses",
+    ];
     let mut seen = case.kubectl_quietly("api-resources", "").await;
     let lines = seen["out"].as_array().unwrap().iter();
-    let wanted: Value = lines.filter(|it| ours.contains(&it.as_str().unwrap().split(' ').next().unwrap())).cloned().collect();
+    let wanted: Value =
+        lines.filter(|it| ours.contains(&it.as_str().unwrap().split(' ').next().unwrap())).cloned().collect();
     seen["out"] = wanted;
     case.see("api-resources", seen);
     case.kubectl("get nothing").await;
@@ -292,6 +345,10 @@ async fn errors_are_told(case: &Case) {
     case.kubectl("get pods -l 'a in'").await;
     case.kubectl("get pods --field-selector a=b").await;
     case.kubectl_with("create -f -", &config_map("UPPER", json!({}))).await;
-    case.kubectl_with("apply -f -", &json!({"kind": "Nonsense", "apiVersion": "example.com/v1", "metadata": {"name": "x"}})).await;
+    case.kubectl_with(
+        "apply -f -",
+        &json!({"kind": "Nonsense", "apiVersion": "example.com/v1", "metadata": {"name": "x"}}),
+    )
+    .await;
     case.kubectl("get pods --namespace nowhere").await;
 }

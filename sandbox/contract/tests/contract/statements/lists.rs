@@ -85,8 +85,16 @@ async fn labels_select(case: &Case) {
     labelled(case, "b", json!({"app": "web", "tier": "back"})).await;
     labelled(case, "c", json!({"app": "db"})).await;
     for selector in [
-        "app=web", "app==web,tier=back", "app!=web", "app in (web,db)", "app notin (db)", "tier", "!tier", "app,!tier",
-        "app=", "app in (web),tier notin (back)",
+        "app=web",
+        "app==web,tier=back",
+        "app!=web",
+        "app in (web,db)",
+        "app notin (db)",
+        "tier",
+        "!tier",
+        "app,!tier",
+        "app=",
+        "app in (web),tier notin (back)",
     ] {
         let encoded = selector.replace('=', "%3D").replace(' ', "%20").replace('!', "%21");
         case.see(selector, case.list("ConfigMap", &format!("?labelSelector={encoded}")).await.names());
@@ -187,7 +195,8 @@ async fn a_watch_tells_what_enters_and_leaves_its_selector(case: &Case) {
 async fn a_watch_of_fields_follows_them(case: &Case) {
     let version = text(&case.list("Pod", "").await.object()["metadata"]["resourceVersion"]);
     case.create(objects::pod("short", &[])).await.object();
-    let path = format!("{}?watch=1&fieldSelector=status.phase%3DPending&resourceVersion={version}", case.path("Pod", ""));
+    let path =
+        format!("{}?watch=1&fieldSelector=status.phase%3DPending&resourceVersion={version}", case.path("Pod", ""));
     let events = case.caller.watch(&path, |it| it["type"] == "DELETED").await;
     case.see("first", events[0]["type"].clone());
     case.see("last", events.last().unwrap()["type"].clone());
@@ -215,7 +224,8 @@ async fn a_watch_begins_with_events_and_a_bookmark_when_asked(case: &Case) {
 }
 
 async fn a_watch_from_a_version_that_is_gone_or_none_is_refused(case: &Case) {
-    let path = |version: &str| format!("{}?watch=1&timeoutSeconds=2&resourceVersion={version}", case.path("ConfigMap", ""));
+    let path =
+        |version: &str| format!("{}?watch=1&timeoutSeconds=2&resourceVersion={version}", case.path("ConfigMap", ""));
     case.see("nonsense", case.caller.call("GET", &path("nonsense"), "", None).await.verdict());
     let events = case.caller.watch(&path("1"), |_| true).await;
     case.see("old", json!([events[0]["type"], events[0]["object"]["code"], events[0]["object"]["reason"]]));
@@ -257,20 +267,41 @@ async fn many_are_deleted_by_selector(case: &Case) {
 
 async fn tables_have_the_columns_of_their_kind(case: &Case) {
     let kinds = [
-        "Namespace", "Node", "Pod", "Service", "ConfigMap", "Secret", "ServiceAccount", "PersistentVolume",
-        "PersistentVolumeClaim", "ReplicationController", "ResourceQuota", "LimitRange", "Event", "Deployment", "ReplicaSet",
-        "Job", "EndpointSlice", "StorageClass", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding",
+        "Namespace",
+        "Node",
+        "Pod",
+        "Service",
+        "ConfigMap",
+        "Secret",
+        "ServiceAccount",
+        "PersistentVolume",
+        "PersistentVolumeClaim",
+        "ReplicationController",
+        "ResourceQuota",
+        "LimitRange",
+        "Event",
+        "Deployment",
+        "ReplicaSet",
+        "Job",
+        "EndpointSlice",
+        "StorageClass",
+        "Role",
+        "RoleBinding",
+        "ClusterRole",
+        "ClusterRoleBinding",
     ];
     for kind in kinds {
         let path = format!("{}?limit=1", case.path(kind, ""));
-        let request = http::Request::get(path).header("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json");
+        let request =
+            http::Request::get(path).header("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io,application/json");
         let table = case.caller.send(request.body(kube::client::Body::empty()).unwrap()).await.object();
         let columns = table["columnDefinitions"].as_array().unwrap().iter();
         let columns: Vec<Value> = columns.map(|it| pick(it, &["name", "type", "format", "priority"])).collect();
         case.see(kind, json!([table["kind"], table["apiVersion"], columns]));
     }
     labelled(case, "a", json!({})).await;
-    let request = http::Request::get(case.path("ConfigMap", "a")).header("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io");
+    let request = http::Request::get(case.path("ConfigMap", "a"))
+        .header("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io");
     let table = case.caller.send(request.body(kube::client::Body::empty()).unwrap()).await.object();
     let row = &table["rows"][0];
     case.see("row", json!([row["object"], row["cells"].as_array().unwrap().len()]));

@@ -11,6 +11,7 @@ mod patches;
 mod pods;
 mod policies;
 mod services;
+mod workloads;
 
 use futures::future::BoxFuture;
 
@@ -51,5 +52,19 @@ use statements;
 
 /// All statements.
 pub fn all() -> Vec<Statement> {
-    [discovery::all(), objects::all(), patches::all(), lists::all(), deletion::all(), pods::all(), lives::all(), jobs::all(), services::all(), policies::all(), kubectl::all()].concat()
+    [
+        discovery::all(),
+        objects::all(),
+        patches::all(),
+        lists::all(),
+        deletion::all(),
+        pods::all(),
+        lives::all(),
+        jobs::all(),
+        services::all(),
+        policies::all(),
+        kubectl::all(),
+        workloads::all(),
+    ]
+    .concat()
 }

@@ -43,11 +43,6 @@ statements!("objects":
     the_status_is_written_on_its_own,
     the_generation_counts_changes_of_the_specification,
     a_service_account_name_may_be_left_out,
-    a_deployment_gets_its_defaults,
-    a_deployment_must_select_its_own_pods,
-    the_selector_of_a_deployment_cannot_be_changed,
-    a_replica_set_gets_its_defaults,
-    a_limit_range_gets_its_defaults,
 );
 
 async fn a_config_map_is_kept_as_it_was_created(case: &Case) {
@@ -197,9 +192,11 @@ async fn unknown_fields_are_dropped_warned_about_or_refused(case: &Case) {
             case.see(&format!("{name} {way}"), json!([answer.verdict(), answer.warnings, answer.body["surprise"]]));
         }
     }
-    let twice = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"twice"},"data":{"a":"1"},"data":{"b":"2"}}"#;
+    let twice =
+        r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"twice"},"data":{"a":"1"},"data":{"b":"2"}}"#;
     for way in ["Warn", "Strict"] {
-        let answer = raw(case, &format!("{}?dryRun=All&fieldValidation={way}", case.path("ConfigMap", "")), twice).await;
+        let answer =
+            raw(case, &format!("{}?dryRun=All&fieldValidation={way}", case.path("ConfigMap", "")), twice).await;
         case.see(&format!("twice {way}"), json!([answer.verdict(), answer.warnings, answer.body["data"]]));
     }
 }
@@ -252,7 +249,8 @@ async fn an_immutable_config_map_stays_as_it_is(case: &Case) {
 }
 
 async fn a_secret_keeps_bytes_and_takes_strings(case: &Case) {
-    let secret = json!({"kind": "Secret", "metadata": {"name": "keys"}, "data": {"a": "AAEC"}, "stringData": {"b": "text"}});
+    let secret =
+        json!({"kind": "Secret", "metadata": {"name": "keys"}, "data": {"a": "AAEC"}, "stringData": {"b": "text"}});
     let created = case.create(secret).await.object();
     case.see("created", pick(&created, &["type", "data", "stringData"]));
     let wrong = json!({"kind": "Secret", "metadata": {"name": "wrong"}, "data": {"a": "not base64!"}});
@@ -406,7 +404,10 @@ async fn volumes_must_be_declared_and_mounted_once(case: &Case) {
     case.see("no path", with(empty.clone(), json!([{"name": "a"}])).await.verdict());
     let up = json!([{"name": "a", "mountPath": "/a", "subPath": "../b"}]);
     case.see("sub path", with(empty.clone(), up).await.verdict());
-    case.see("same name", with(json!([{"name": "a", "emptyDir": {}}, {"name": "a", "emptyDir": {}}]), json!([])).await.verdict());
+    case.see(
+        "same name",
+        with(json!([{"name": "a", "emptyDir": {}}, {"name": "a", "emptyDir": {}}]), json!([])).await.verdict(),
+    );
     case.see("no source", with(json!([{"name": "a"}]), json!([])).await.object()["spec"]["volumes"][0].clone());
     let two = json!([{"name": "a", "emptyDir": {}, "configMap": {"name": "b"}}]);
     case.see("two sources", with(two, json!([])).await.verdict());
@@ -415,9 +416,8 @@ async fn volumes_must_be_declared_and_mounted_once(case: &Case) {
 }
 
 async fn resources_must_make_sense(case: &Case) {
-    let with = |resources: Value| {
-        case.create_with("?dryRun=All", pod_with("wrong", &[], json!({"resources": resources})))
-    };
+    let with =
+        |resources: Value| case.create_with("?dryRun=All", pod_with("wrong", &[], json!({"resources": resources})));
     let over = json!({"requests": {"cpu": "2"}, "limits": {"cpu": "1"}});
     case.see("request over limit", with(over).await.verdict());
     case.see("negative", with(json!({"requests": {"memory": "-1"}})).await.verdict());
@@ -467,55 +467,4 @@ async fn a_service_account_name_may_be_left_out(case: &Case) {
     pod["spec"]["automountServiceAccountToken"] = false.into();
     let created = case.create(pod).await.object();
     case.see("account", pick(&created["spec"], &["serviceAccountName", "serviceAccount", "volumes"]));
-}
-
-async fn a_deployment_gets_its_defaults(case: &Case) {
-    let created = case.create(objects::replicated("Deployment", "web", 0, &["sleep"])).await.object();
-    case.see("created", pick(&created, &["metadata", "spec", "status"]));
-}
-
-async fn a_replica_set_gets_its_defaults(case: &Case) {
-    let created = case.create(objects::replicated("ReplicaSet", "web", 0, &["sleep"])).await.object();
-    case.see("ReplicaSet", pick(&created, &["spec", "status"]));
-    let mut controller = objects::replicated("ReplicationController", "old", 0, &["sleep"]);
-    controller["spec"].as_object_mut().unwrap().remove("selector");
-    let created = case.create(controller).await.object();
-    case.see("ReplicationController", pick(&created, &["metadata", "spec", "status"]));
-}
-
-async fn a_deployment_must_select_its_own_pods(case: &Case) {
-    let with = |change: fn(&mut Value)| {
-        let mut deployment = objects::replicated("Deployment", "web", 1, &["sleep"]);
-        change(&mut deployment["spec"]);
-        case.create(deployment)
-    };
-    case.see("other labels", with(|spec| spec["selector"] = json!({"matchLabels": {"app": "other"}})).await.verdict());
-    case.see("no selector", with(|spec| spec["selector"] = Value::Null).await.verdict());
-    case.see("empty selector", with(|spec| spec["selector"] = json!({})).await.verdict());
-    case.see("restart policy", with(|spec| spec["template"]["spec"]["restartPolicy"] = "Never".into()).await.verdict());
-    case.see("replicas", with(|spec| spec["replicas"] = (-1).into()).await.verdict());
-    let nothing = |spec: &mut Value| spec["strategy"] = json!({"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}});
-    case.see("no room", with(nothing).await.verdict());
-    case.see("strategy", with(|spec| spec["strategy"] = json!({"type": "BlueGreen"})).await.verdict());
-    let both = |spec: &mut Value| spec["strategy"] = json!({"type": "Recreate", "rollingUpdate": {"maxSurge": 1}});
-    case.see("both", with(both).await.verdict());
-    case.see("deadline", with(|spec| spec["progressDeadlineSeconds"] = 0.into()).await.verdict());
-}
-
-async fn the_selector_of_a_deployment_cannot_be_changed(case: &Case) {
-    case.create(objects::replicated("Deployment", "web", 0, &["sleep"])).await.object();
-    let patch = json!({"spec": {"selector": {"matchLabels": {"more": "x"}}, "template": {"metadata": {"labels": {"more": "x"}}}}});
-    case.see("Deployment", case.patch("merge", "Deployment", "web", patch.clone()).await.verdict());
-    case.create(objects::replicated("ReplicaSet", "set", 0, &["sleep"])).await.object();
-    case.see("ReplicaSet", case.patch("merge", "ReplicaSet", "set", patch).await.verdict());
-}
-
-async fn a_limit_range_gets_its_defaults(case: &Case) {
-    let range = |limit: Value| json!({"kind": "LimitRange", "metadata": {"name": "limits"}, "spec": {"limits": [limit]}});
-    let limit = json!({"type": "Container", "max": {"cpu": "2"}, "min": {"memory": "4Mi"}});
-    case.see("spec", case.create(range(limit)).await.object()["spec"].clone());
-    let wrong = json!({"type": "Container", "max": {"cpu": "1"}, "min": {"cpu": "2"}});
-    case.see("min over max", case.create(range(wrong)).await.verdict());
-    let wrong = json!({"type": "Pod", "default": {"cpu": "1"}});
-    case.see("default of a pod", case.create(range(wrong)).await.verdict());
 }

@@ -79,7 +79,8 @@ async fn a_json_patch_that_cannot_be_done_is_refused(case: &Case) {
 
 async fn a_strategic_merge_patch_merges_lists_by_their_keys(case: &Case) {
     let mut deployment = objects::replicated("Deployment", "web", 0, &["sleep"]);
-    deployment["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]);
+    deployment["spec"]["template"]["spec"]["containers"][0]["env"] =
+        json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]);
     case.create(deployment).await.object();
     let patch = json!({"spec": {"template": {"spec": {
         "containers": [
@@ -98,7 +99,8 @@ async fn a_strategic_merge_patch_merges_lists_by_their_keys(case: &Case) {
 
 async fn a_strategic_merge_patch_obeys_its_directives(case: &Case) {
     let mut deployment = objects::replicated("Deployment", "web", 0, &["sleep"]);
-    deployment["spec"]["template"]["spec"]["containers"][0]["env"] = json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]);
+    deployment["spec"]["template"]["spec"]["containers"][0]["env"] =
+        json!([{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]);
     deployment["metadata"]["labels"] = json!({"a": "1", "b": "2"});
     case.create(deployment).await.object();
     let env = |env: Value| {
@@ -110,13 +112,22 @@ async fn a_strategic_merge_patch_obeys_its_directives(case: &Case) {
     case.see("replace", seen(env(json!([{"$patch": "replace"}, {"name": "D", "value": "5"}])).await.object()));
     case.see("null", seen(env(Value::Null).await.object()));
     let strategy = json!({"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}});
-    case.see("keys kept", case.patch("strategic-merge", "Deployment", "web", strategy).await.object()["spec"]["strategy"].clone());
+    case.see(
+        "keys kept",
+        case.patch("strategic-merge", "Deployment", "web", strategy).await.object()["spec"]["strategy"].clone(),
+    );
     let labels = json!({"metadata": {"labels": {"$patch": "replace", "c": "3"}}});
-    case.see("map", case.patch("strategic-merge", "Deployment", "web", labels).await.object()["metadata"]["labels"].clone());
+    case.see(
+        "map",
+        case.patch("strategic-merge", "Deployment", "web", labels).await.object()["metadata"]["labels"].clone(),
+    );
     let finalizers = json!({"metadata": {"finalizers": ["example.com/a", "example.com/b"]}});
     case.patch("strategic-merge", "Deployment", "web", finalizers).await.object();
     let one = json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["example.com/a"]}});
-    case.see("plain list", case.patch("strategic-merge", "Deployment", "web", one).await.object()["metadata"]["finalizers"].clone());
+    case.see(
+        "plain list",
+        case.patch("strategic-merge", "Deployment", "web", one).await.object()["metadata"]["finalizers"].clone(),
+    );
     case.see("wrong", env(json!([{"$patch": "paint", "name": "A"}])).await.verdict());
     case.patch("merge", "Deployment", "web", json!({"metadata": {"finalizers": null}})).await.object();
 }
@@ -296,7 +307,8 @@ async fn a_scale_is_applied_by_a_manager_of_its_own(case: &Case) {
     case.apply("me", objects::replicated("Deployment", "web", 0, &["sleep"])).await.object();
     let scale = case.get("Deployment", "web/scale").await.object();
     case.see("scale", scale.clone());
-    let patched = case.patch("merge", "Deployment", "web/scale?fieldManager=scaler", json!({"spec": {"replicas": 0}})).await;
+    let patched =
+        case.patch("merge", "Deployment", "web/scale?fieldManager=scaler", json!({"spec": {"replicas": 0}})).await;
     case.see("same", patched.object()["spec"].clone());
     let mut wrong = scale;
     wrong["spec"]["replicas"] = (-1).into();
@@ -311,6 +323,7 @@ async fn field_managers_have_names_and_drop_out(case: &Case) {
     let patch = json!({"data": {"a": "2"}});
     let patched = case.patch("merge", "ConfigMap", "settings?fieldManager=changer", patch).await.object();
     case.see("patched", patched["metadata"]["managedFields"].clone());
-    let cleared = case.patch("merge", "ConfigMap", "settings", json!({"metadata": {"managedFields": [{}]}})).await.object();
+    let cleared =
+        case.patch("merge", "ConfigMap", "settings", json!({"metadata": {"managedFields": [{}]}})).await.object();
     case.see("cleared", cleared["metadata"]["managedFields"].clone());
 }

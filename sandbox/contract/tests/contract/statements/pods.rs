@@ -72,12 +72,17 @@ async fn the_exit_code_decides_the_phase(case: &Case) {
 
 async fn a_pod_is_alone_with_its_processes(case: &Case) {
     case.see("seen", case.run(pod("alone", &["processes", "+", "identity", "+", "list", "/"])).await);
-    case.see("files", case.run(pod("files", &["list", "/data", "+", "exists", "/home", "+", "exists", "/dev/null"])).await);
+    case.see(
+        "files",
+        case.run(pod("files", &["list", "/data", "+", "exists", "/home", "+", "exists", "/dev/null"])).await,
+    );
 }
 
 async fn variables_come_from_everywhere(case: &Case) {
     case.create(config_map("settings", json!({"COLOUR": "red", "SIZE": "9"}))).await.object();
-    case.create(json!({"kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"KEY": "secret"}})).await.object();
+    case.create(json!({"kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"KEY": "secret"}}))
+        .await
+        .object();
     let more = json!({
         "env": [
             {"name": "PLAIN", "value": "1"},
@@ -110,8 +115,11 @@ async fn variables_refer_to_each_other(case: &Case) {
 
 async fn an_empty_folder_is_shared_by_containers_and_survives_restarts(case: &Case) {
     let mount = json!([{"name": "shared", "mountPath": "/shared"}]);
-    let mut pod = pod_with("shared", &["fail-until", "/shared/count", "2", "+", "wait-for", "/shared/second", "+", "list", "/shared"],
-        json!({"volumeMounts": mount}));
+    let mut pod = pod_with(
+        "shared",
+        &["fail-until", "/shared/count", "2", "+", "wait-for", "/shared/second", "+", "list", "/shared"],
+        json!({"volumeMounts": mount}),
+    );
     let mut second = objects::container(&["write", "/shared/second", "x", "+", "mode", "/shared"]);
     (second["name"], second["volumeMounts"]) = ("second".into(), mount);
     pod["spec"]["containers"].as_array_mut().unwrap().push(second);
@@ -124,8 +132,11 @@ async fn an_empty_folder_is_shared_by_containers_and_survives_restarts(case: &Ca
 }
 
 async fn a_memory_folder_is_in_memory(case: &Case) {
-    let mut pod = pod_with("memory", &["mount", "/shared", "+", "fill", "/shared/x", "1", "+", "size", "/shared/x"],
-        json!({"volumeMounts": [{"name": "shared", "mountPath": "/shared"}]}));
+    let mut pod = pod_with(
+        "memory",
+        &["mount", "/shared", "+", "fill", "/shared/x", "1", "+", "size", "/shared/x"],
+        json!({"volumeMounts": [{"name": "shared", "mountPath": "/shared"}]}),
+    );
     pod["spec"]["volumes"] = json!([{"name": "shared", "emptyDir": {"medium": "Memory", "sizeLimit": "8Mi"}}]);
     case.see("logs", case.run(pod).await);
 }
@@ -141,13 +152,22 @@ fn with_volume(name: &str, steps: &[&str], volume: Value) -> Value {
 
 async fn configuration_maps_and_secrets_are_files(case: &Case) {
     case.create(config_map("settings", json!({"a": "1", "b": "2"}))).await.object();
-    case.create(json!({"kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"key": "secret"}})).await.object();
+    case.create(json!({"kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"key": "secret"}}))
+        .await
+        .object();
     let look = ["list", "/v", "+", "read", "/v/a", "+", "mode", "/v/a", "+", "mount", "/v", "+", "try-write", "/v/x"];
     case.see("map", case.run(with_volume("map", &look, json!({"configMap": {"name": "settings"}}))).await);
     let chosen = json!({"configMap": {"name": "settings", "defaultMode": 256, "items": [{"key": "b", "path": "in/side", "mode": 288}]}});
-    case.see("items", case.run(with_volume("items", &["list", "/v", "+", "read", "/v/in/side", "+", "mode", "/v/in/side"], chosen)).await);
+    case.see(
+        "items",
+        case.run(with_volume("items", &["list", "/v", "+", "read", "/v/in/side", "+", "mode", "/v/in/side"], chosen))
+            .await,
+    );
     let secret = json!({"secret": {"secretName": "keys", "defaultMode": 256}});
-    case.see("secret", case.run(with_volume("secret", &["read", "/v/key", "+", "mode", "/v/key", "+", "mount", "/v"], secret)).await);
+    case.see(
+        "secret",
+        case.run(with_volume("secret", &["read", "/v/key", "+", "mode", "/v/key", "+", "mount", "/v"], secret)).await,
+    );
     let none = json!({"configMap": {"name": "none", "optional": true}});
     case.see("optional", case.run(with_volume("optional", &["list", "/v"], none)).await);
 }
@@ -166,13 +186,30 @@ async fn a_changed_configuration_map_changes_its_files(case: &Case) {
 
 async fn a_projected_volume_holds_all_its_sources(case: &Case) {
     case.create(config_map("settings", json!({"a": "1"}))).await.object();
-    case.create(json!({"kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"key": "secret"}})).await.object();
+    case.create(json!({"kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"key": "secret"}}))
+        .await
+        .object();
     let volume = json!({"projected": {"sources": [
         {"configMap": {"name": "settings"}}, {"secret": {"name": "keys", "items": [{"key": "key", "path": "deep/key"}]}},
         {"downwardAPI": {"items": [{"path": "name", "fieldRef": {"fieldPath": "metadata.name"}}]}},
         {"serviceAccountToken": {"path": "token", "expirationSeconds": 600, "audience": "somebody"}},
     ]}});
-    let look = ["list", "/v", "+", "read", "/v/a", "+", "read", "/v/deep/key", "+", "read", "/v/name", "+", "mode", "/v/token"];
+    let look = [
+        "list",
+        "/v",
+        "+",
+        "read",
+        "/v/a",
+        "+",
+        "read",
+        "/v/deep/key",
+        "+",
+        "read",
+        "/v/name",
+        "+",
+        "mode",
+        "/v/token",
+    ];
     case.see("logs", case.run(with_volume("projected", &look, volume)).await);
 }
 
@@ -182,7 +219,8 @@ async fn a_pod_sees_itself_through_files(case: &Case) {
         {"path": "annotations", "fieldRef": {"fieldPath": "metadata.annotations"}},
         {"path": "memory", "resourceFieldRef": {"containerName": "main", "resource": "limits.memory"}},
     ]}});
-    let mut pod = with_volume("itself", &["read", "/v/labels", "+", "read", "/v/annotations", "+", "read", "/v/memory"], volume);
+    let mut pod =
+        with_volume("itself", &["read", "/v/labels", "+", "read", "/v/annotations", "+", "read", "/v/memory"], volume);
     pod["metadata"]["labels"] = json!({"b": "2", "a": "1"});
     pod["metadata"]["annotations"] = json!({"note": "two\nlines"});
     pod["spec"]["containers"][0]["resources"] = json!({"limits": {"memory": "64Mi"}});
@@ -191,9 +229,12 @@ async fn a_pod_sees_itself_through_files(case: &Case) {
 
 async fn a_sub_path_mounts_a_part(case: &Case) {
     case.create(config_map("settings", json!({"a": "1", "b": "2"}))).await.object();
-    let mut pod = with_volume("part", &["read", "/v", "+", "list", "/data", "+", "read", "/data/b"], json!({"configMap": {"name": "settings"}}));
-    pod["spec"]["containers"][0]["volumeMounts"] =
-        json!([{"name": "v", "mountPath": "/v", "subPath": "a"}, {"name": "v", "mountPath": "/data/b", "subPath": "b"}]);
+    let mut pod = with_volume(
+        "part",
+        &["read", "/v", "+", "list", "/data", "+", "read", "/data/b"],
+        json!({"configMap": {"name": "settings"}}),
+    );
+    pod["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "v", "mountPath": "/v", "subPath": "a"}, {"name": "v", "mountPath": "/data/b", "subPath": "b"}]);
     case.see("logs", case.run(pod).await);
 }
 
@@ -213,18 +254,28 @@ async fn a_read_only_root_cannot_be_written(case: &Case) {
 async fn a_pod_runs_as_the_user_it_names(case: &Case) {
     let context = json!({"securityContext": {"runAsUser": 1000, "runAsGroup": 2000, "supplementalGroups": [3000]}});
     case.see("pod", case.run(pod_of("user", &["identity", "+", "try-write", "/data/x"], context)).await);
-    let mut own = pod_with("own", &["identity"], json!({"securityContext": {"runAsUser": 1001, "allowPrivilegeEscalation": false}}));
+    let mut own = pod_with(
+        "own",
+        &["identity"],
+        json!({"securityContext": {"runAsUser": 1001, "allowPrivilegeEscalation": false}}),
+    );
     own["spec"]["securityContext"] = json!({"runAsUser": 1000});
     case.see("container", case.run(own).await);
     case.create(pod_of("not-root", &[], json!({"securityContext": {"runAsNonRoot": true}}))).await.object();
-    let waits = |pod: &Value| pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CreateContainerConfigError";
+    let waits = |pod: &Value| {
+        pod["status"]["containerStatuses"][0]["state"]["waiting"]["reason"] == "CreateContainerConfigError"
+    };
     let refused = case.until("Pod", "not-root", waits).await;
     let message = refused["status"]["containerStatuses"][0]["state"]["waiting"]["message"].as_str().unwrap().to_owned();
     case.see("root refused", message.split(" (").next().unwrap());
 }
 
 async fn the_group_of_a_file_system_owns_volumes(case: &Case) {
-    let mut pod = with_volume("grouped", &["mode", "/v", "+", "write", "/v/x", "1", "+", "mode", "/v/x", "+", "identity"], json!({"emptyDir": {}}));
+    let mut pod = with_volume(
+        "grouped",
+        &["mode", "/v", "+", "write", "/v/x", "1", "+", "mode", "/v/x", "+", "identity"],
+        json!({"emptyDir": {}}),
+    );
     pod["spec"]["securityContext"] = json!({"runAsUser": 1000, "fsGroup": 4000});
     case.see("logs", case.run(pod).await);
 }
@@ -275,7 +326,8 @@ async fn the_hosts_file_names_the_pod_and_its_aliases(case: &Case) {
     let aliases = json!({"hostAliases": [{"ip": "10.1.2.3", "hostnames": ["far", "away"]}]});
     case.see("hosts", case.run(pod_of("plain", &["read", "/etc/hosts"], aliases)).await);
     let names = case.run(pod("names", &["read", "/etc/resolv.conf"])).await;
-    let lines: Vec<Value> = names.as_array().unwrap().iter().filter(|it| !it.as_str().unwrap().starts_with("search")).cloned().collect();
+    let lines: Vec<Value> =
+        names.as_array().unwrap().iter().filter(|it| !it.as_str().unwrap().starts_with("search")).cloned().collect();
     case.see("name servers", lines);
     let own = json!({"dnsPolicy": "None", "dnsConfig": {"nameservers": ["10.1.1.1"], "searches": ["a.example"], "options": [{"name": "ndots", "value": "1"}]}});
     case.see("own names", case.run(pod_of("own", &["read", "/etc/resolv.conf"], own)).await);

@@ -81,7 +81,9 @@ async fn a_quota_is_told_on_the_deployment(case: &Case) {
 }
 
 async fn a_quota_must_be_valid(case: &Case) {
-    let with = |hard: Value| case.create(json!({"kind": "ResourceQuota", "metadata": {"name": "quota"}, "spec": {"hard": hard}}));
+    let with = |hard: Value| {
+        case.create(json!({"kind": "ResourceQuota", "metadata": {"name": "quota"}, "spec": {"hard": hard}}))
+    };
     case.see("negative", with(json!({"pods": "-1"})).await.verdict());
     case.see("unknown", with(json!({"colour": "1"})).await.verdict());
     case.see("fraction", with(json!({"pods": "0.5"})).await.verdict());
@@ -90,7 +92,9 @@ async fn a_quota_must_be_valid(case: &Case) {
 async fn limits(case: &Case) {
     let limit = json!({"type": "Container", "default": {"memory": "64Mi"}, "defaultRequest": {"memory": "32Mi"}, "max": {"memory": "128Mi"},
         "min": {"memory": "8Mi"}, "maxLimitRequestRatio": {"memory": "4"}});
-    case.create(json!({"kind": "LimitRange", "metadata": {"name": "limits"}, "spec": {"limits": [limit]}})).await.object();
+    case.create(json!({"kind": "LimitRange", "metadata": {"name": "limits"}, "spec": {"limits": [limit]}}))
+        .await
+        .object();
     // Admission learns of new ranges by its own watch.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
 }
@@ -131,7 +135,13 @@ async fn a_claim_waits_for_its_first_pod(case: &Case) {
     case.see("logs", case.logs("writer", "").await);
     let name = text(&bound["spec"]["volumeName"]);
     let volume = case.get("PersistentVolume", &name).await.object();
-    case.see("volume", pick(&volume["spec"], &["accessModes", "capacity", "persistentVolumeReclaimPolicy", "storageClassName", "volumeMode"]));
+    case.see(
+        "volume",
+        pick(
+            &volume["spec"],
+            &["accessModes", "capacity", "persistentVolumeReclaimPolicy", "storageClassName", "volumeMode"],
+        ),
+    );
     case.see("phase", volume["status"]["phase"].clone());
 }
 
@@ -139,7 +149,10 @@ async fn a_claim_keeps_its_data_from_pod_to_pod(case: &Case) {
     case.create(claim("data", "ReadWriteOnce", "1Gi")).await.object();
     case.see("first", case.run(claiming("first", "data", &["append", "/v/log", "first", "+", "read", "/v/log"])).await);
     case.delete("Pod", "first", json!({})).await.object();
-    case.see("second", case.run(claiming("second", "data", &["append", "/v/log", "second", "+", "read", "/v/log"])).await);
+    case.see(
+        "second",
+        case.run(claiming("second", "data", &["append", "/v/log", "second", "+", "read", "/v/log"])).await,
+    );
 }
 
 async fn a_claim_for_many_is_shared(case: &Case) {
@@ -178,7 +191,10 @@ async fn a_claim_must_be_valid(case: &Case) {
     case.create(claim("held", "ReadWriteOnce", "1Gi")).await.object();
     let patch = json!({"spec": {"accessModes": ["ReadWriteMany"]}});
     let answer = case.patch("merge", "PersistentVolumeClaim", "held", patch).await;
-    case.see("modes changed", json!([answer.code, answer.body["reason"], answer.body["details"]["causes"][0]["field"]]));
+    case.see(
+        "modes changed",
+        json!([answer.code, answer.body["reason"], answer.body["details"]["causes"][0]["field"]]),
+    );
 }
 
 async fn a_claim_of_an_unknown_class_waits(case: &Case) {
@@ -300,7 +316,8 @@ async fn the_token_of_a_pod_works(case: &Case) {
     until_allowed(&own, &case.path("Pod", "")).await;
     case.see("with rights", own.call("GET", &case.path("Pod", ""), "", None).await.names());
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
-    let who = own.call("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", "application/json", Some(&review)).await;
+    let who =
+        own.call("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", "application/json", Some(&review)).await;
     case.see("who", json!([who.body["status"]["userInfo"]["username"], who.body["status"]["userInfo"]["groups"]]));
     case.delete("Pod", "teller", json!({"gracePeriodSeconds": 0})).await.object();
     // The token of a pod that is gone is worth nothing, once the server has forgotten that it was good.
@@ -334,7 +351,8 @@ async fn a_requested_token_is_bound_to_its_audience(case: &Case) {
 
 async fn nobody_gives_rights_that_he_does_not_have(case: &Case) {
     let editor = account(case, "editor").await;
-    let rules = json!([{"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "verbs": ["*"]}]);
+    let rules =
+        json!([{"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"], "verbs": ["*"]}]);
     case.create(role("Role", "roles", rules)).await.object();
     case.create(binding(case, "roles", "Role", "roles", "editor")).await.object();
     until_allowed(&editor, &case.path("Role", "")).await;
@@ -352,8 +370,16 @@ async fn the_role_of_a_binding_cannot_be_changed(case: &Case) {
 }
 
 async fn a_role_must_be_valid(case: &Case) {
-    case.see("no verbs", case.create(role("Role", "a", json!([{"apiGroups": [""], "resources": ["pods"], "verbs": []}]))).await.verdict());
-    case.see("no groups", case.create(role("Role", "a", json!([{"resources": ["pods"], "verbs": ["get"]}]))).await.verdict());
+    case.see(
+        "no verbs",
+        case.create(role("Role", "a", json!([{"apiGroups": [""], "resources": ["pods"], "verbs": []}])))
+            .await
+            .verdict(),
+    );
+    case.see(
+        "no groups",
+        case.create(role("Role", "a", json!([{"resources": ["pods"], "verbs": ["get"]}]))).await.verdict(),
+    );
     let paths = json!([{"nonResourceURLs": ["/x"], "verbs": ["get"]}]);
     case.see("paths", case.create(role("Role", "a", paths)).await.verdict());
     let mut wrong = binding(case, "a", "Sheriff", "view", "default");
@@ -385,8 +411,13 @@ async fn a_restricted_namespace_refuses_pods(case: &Case) {
     case.patch("merge", "Namespace", &case.namespace, labels).await.object();
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     case.see("plain", case.create(pod("plain", &[])).await.verdict());
-    let mut good = pod_of("good", &["print", "x"], json!({"securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}}));
-    good["spec"]["containers"][0]["securityContext"] = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
+    let mut good = pod_of(
+        "good",
+        &["print", "x"],
+        json!({"securityContext": {"runAsNonRoot": true, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}}),
+    );
+    good["spec"]["containers"][0]["securityContext"] =
+        json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
     case.see("good", case.create_with("?dryRun=All", good).await.verdict());
     let baseline = json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "baseline", "pod-security.kubernetes.io/warn": "restricted"}}});
     case.patch("merge", "Namespace", &case.namespace, baseline).await.object();

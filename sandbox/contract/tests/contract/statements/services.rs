@@ -82,7 +82,20 @@ async fn a_service_name_resolves_in_a_pod_and_leads_to_its_pods(case: &Case) {
     case.ready_pod(server("web", "web", &["serve", "8080", "here I am"])).await;
     let long = format!("http://web.{}.svc.cluster.local/", case.namespace);
     let shorter = format!("http://web.{}/", case.namespace);
-    let steps = ["resolve", "web", "+", "fetch-until", "http://web/", "200 here I am", "+", "fetch", &long, "+", "fetch", &shorter];
+    let steps = [
+        "resolve",
+        "web",
+        "+",
+        "fetch-until",
+        "http://web/",
+        "200 here I am",
+        "+",
+        "fetch",
+        &long,
+        "+",
+        "fetch",
+        &shorter,
+    ];
     case.see("seen", case.run(pod("client", &steps)).await);
 }
 
@@ -90,7 +103,13 @@ async fn a_headless_service_resolves_to_its_pods(case: &Case) {
     case.create(service("web", 8080, json!({"clusterIP": "None"}))).await.object();
     case.ready_pod(server("a", "web", &["serve", "8080"])).await;
     case.ready_pod(server("b", "web", &["serve", "8080"])).await;
-    let both = |items: &[Value]| items.first().is_some_and(|it| it["endpoints"].as_array().is_some_and(|all| all.len() == 2 && all.iter().all(|it| it["conditions"]["ready"] == true)));
+    let both = |items: &[Value]| {
+        items.first().is_some_and(|it| {
+            it["endpoints"]
+                .as_array()
+                .is_some_and(|all| all.len() == 2 && all.iter().all(|it| it["conditions"]["ready"] == true))
+        })
+    };
     case.until_list("EndpointSlice", "", both).await;
     // The name server keeps what it said for some seconds.
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
@@ -112,9 +131,12 @@ async fn an_external_name_is_kept(case: &Case) {
 async fn endpoints_follow_readiness(case: &Case) {
     case.create(service("web", 8080, json!({}))).await.object();
     let mut broken = server("web", "web", &["unhealthy", "+", "serve", "8080"]);
-    broken["spec"]["containers"][0]["readinessProbe"] = json!({"httpGet": {"port": 8080, "path": "/healthz"}, "periodSeconds": 1});
+    broken["spec"]["containers"][0]["readinessProbe"] =
+        json!({"httpGet": {"port": 8080, "path": "/healthz"}, "periodSeconds": 1});
     case.create(broken).await.object();
-    let ready = |wanted: bool| move |items: &[Value]| items.first().is_some_and(|it| it["endpoints"][0]["conditions"]["ready"] == wanted);
+    let ready = |wanted: bool| {
+        move |items: &[Value]| items.first().is_some_and(|it| it["endpoints"][0]["conditions"]["ready"] == wanted)
+    };
     let slices = case.until_list("EndpointSlice", "", ready(false)).await;
     case.see("not ready", pick(&slices[0]["endpoints"][0], &["conditions", "targetRef", "addresses"]));
     let object = pick(&slices[0]["metadata"], &["generateName", "labels", "ownerReferences"]);
@@ -146,7 +168,9 @@ async fn two_pods_listen_on_the_same_port(case: &Case) {
 }
 
 async fn a_named_port_leads_to_the_pods_port(case: &Case) {
-    case.create(service("web", 0, json!({"ports": [{"name": "page", "port": 80, "targetPort": "http"}]}))).await.object();
+    case.create(service("web", 0, json!({"ports": [{"name": "page", "port": 80, "targetPort": "http"}]})))
+        .await
+        .object();
     let mut pod_object = server("web", "web", &["serve", "8080"]);
     pod_object["spec"]["containers"][0]["ports"] = json!([{"name": "http", "containerPort": 8080}]);
     case.ready_pod(pod_object).await;
@@ -173,12 +197,24 @@ async fn variables_of_services_are_in_new_pods(case: &Case) {
 }
 
 async fn a_name_that_does_not_exist_does_not_resolve(case: &Case) {
-    let steps = ["resolve", "nothing", "+", "resolve", "kubernetes.default", "+", "resolve", "kubernetes.default.svc.cluster.local."];
+    let steps = [
+        "resolve",
+        "nothing",
+        "+",
+        "resolve",
+        "kubernetes.default",
+        "+",
+        "resolve",
+        "kubernetes.default.svc.cluster.local.",
+    ];
     case.see("seen", case.run(pod("client", &steps)).await);
 }
 
 async fn a_pod_reaches_the_api_server(case: &Case) {
-    case.see("seen", case.run(pod("client", &["connect", "kubernetes.default.svc:443", "+", "connect", "10.96.0.1:443"])).await);
+    case.see(
+        "seen",
+        case.run(pod("client", &["connect", "kubernetes.default.svc:443", "+", "connect", "10.96.0.1:443"])).await,
+    );
 }
 
 fn complete(deployment: &Value, replicas: u64) -> bool {
@@ -198,7 +234,13 @@ fn conditions(object: &Value) -> Vec<Value> {
 async fn a_rollout_completes_and_says_so(case: &Case) {
     case.create(replicated("Deployment", "web", 2, &["sleep"])).await.object();
     let done = case.until("Deployment", "web", |it| complete(it, 2)).await;
-    case.see("numbers", pick(&done["status"], &["replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "observedGeneration"]));
+    case.see(
+        "numbers",
+        pick(
+            &done["status"],
+            &["replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "observedGeneration"],
+        ),
+    );
     case.see("conditions", conditions(&done));
     case.see("revision", done["metadata"]["annotations"].clone());
     case.see("event", case.event("web", "ScalingReplicaSet").await);
@@ -233,7 +275,10 @@ async fn a_rollout_that_cannot_go_on_says_so(case: &Case) {
     case.create(deployment).await.object();
     let stuck = case.until("Deployment", "web", |it| has_condition(it, "Progressing", "False")).await;
     case.see("conditions", conditions(&stuck));
-    case.see("numbers", pick(&stuck["status"], &["replicas", "updatedReplicas", "unavailableReplicas", "readyReplicas"]));
+    case.see(
+        "numbers",
+        pick(&stuck["status"], &["replicas", "updatedReplicas", "unavailableReplicas", "readyReplicas"]),
+    );
 }
 
 async fn recreate_ends_the_old_first(case: &Case) {
@@ -256,7 +301,8 @@ async fn a_deployment_keeps_its_history(case: &Case) {
     }
     case.until_list("ReplicaSet", "", |items| items.len() == 2).await;
     let sets = case.list("ReplicaSet", "").await.items();
-    let mut revisions: Vec<Value> = sets.iter().map(|it| it["metadata"]["annotations"]["deployment.kubernetes.io/revision"].clone()).collect();
+    let mut revisions: Vec<Value> =
+        sets.iter().map(|it| it["metadata"]["annotations"]["deployment.kubernetes.io/revision"].clone()).collect();
     revisions.sort_by_key(ToString::to_string);
     case.see("revisions", revisions);
 }
@@ -280,8 +326,13 @@ async fn scaling_changes_the_pods(case: &Case) {
     case.until("Deployment", "web", |it| complete(it, 3)).await;
     case.patch("merge", "Deployment", "web/scale", json!({"spec": {"replicas": 0}})).await.object();
     case.until_count("Pod", "", 0).await;
-    let done = case.until("Deployment", "web", |it| it["status"]["observedGeneration"] == 3 && it["status"]["replicas"].is_null()).await;
-    case.see("numbers", pick(&done["status"], &["replicas", "readyReplicas", "availableReplicas", "observedGeneration"]));
+    let done = case
+        .until("Deployment", "web", |it| it["status"]["observedGeneration"] == 3 && it["status"]["replicas"].is_null())
+        .await;
+    case.see(
+        "numbers",
+        pick(&done["status"], &["replicas", "readyReplicas", "availableReplicas", "observedGeneration"]),
+    );
 }
 
 async fn a_lost_pod_is_replaced(case: &Case) {
