@@ -2,5 +2,5 @@
 
 use crate::rules::Rules;
 
-pub(crate) static RULES: Rules = Rules { type_name: "ClusterRole", ..Rules::NONE };
-pub(crate) static ROLE_RULES: Rules = Rules { type_name: "Role", ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules::NONE;
+pub(crate) static ROLE_RULES: Rules = Rules::NONE;

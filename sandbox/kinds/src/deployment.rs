@@ -5,14 +5,8 @@ use crate::pod::default_template;
 use crate::rules::Rules;
 use serde_json::Value;
 
-pub(crate) static RULES: Rules = Rules {
-    type_name: "Deployment",
-    default,
-    has_generation: true,
-    is_new_generation,
-    has_status: true,
-    ..Rules::NONE
-};
+pub(crate) static RULES: Rules =
+    Rules { default, has_generation: true, is_new_generation, has_status: true, ..Rules::NONE };
 
 fn default(deployment: &mut Value) {
     let Some(spec) = object(deployment, "spec") else { return };

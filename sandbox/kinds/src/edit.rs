@@ -20,6 +20,13 @@ pub(crate) fn fill_field(fields: &mut Map<String, Value>, name: &str, value: imp
     }
 }
 
+/// Sets the field when it is not there or an empty text.
+pub(crate) fn fill_empty(object: &mut Value, name: &str, value: &str) {
+    if text(object, name).is_empty() {
+        set(object, name, value);
+    }
+}
+
 /// Sets the field, whatever it was.
 pub(crate) fn set(object: &mut Value, name: &str, value: impl Into<Value>) {
     if let Some(fields) = object.as_object_mut() {

@@ -4,8 +4,7 @@ use crate::edit::{fill, items};
 use crate::rules::Rules;
 use serde_json::Value;
 
-pub(crate) static RULES: Rules =
-    Rules { type_name: "EndpointSlice", default, has_generation: true, is_new_generation, ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules { default, has_generation: true, is_new_generation, ..Rules::NONE };
 
 fn default(slice: &mut Value) {
     for port in items(slice, "ports") {

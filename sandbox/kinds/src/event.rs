@@ -2,5 +2,5 @@
 
 use crate::rules::Rules;
 
-pub(crate) static RULES: Rules = Rules { type_name: "Event", ..Rules::NONE };
-pub(crate) static NEW_RULES: Rules = Rules { type_name: "eventsEvent", ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules::NONE;
+pub(crate) static NEW_RULES: Rules = Rules::NONE;

@@ -1,12 +1,12 @@
 //! Jobs.
 
-use crate::edit::{fill, has, items, object, part, set};
+use crate::edit::{fill, fill_empty, has, items, object, part, set};
 use crate::pod::default_template;
 use crate::rules::Rules;
 use serde_json::Value;
 
 pub(crate) static RULES: Rules =
-    Rules { type_name: "Job", default, prepare_create, has_generation: true, has_status: true, ..Rules::NONE };
+    Rules { default, prepare_create, has_generation: true, has_status: true, ..Rules::NONE };
 
 /// Labels with the job's name, old and new.
 const NAME_LABELS: [&str; 2] = ["job-name", "batch.kubernetes.io/job-name"];
@@ -28,7 +28,7 @@ fn default(job: &mut Value) {
     fill(spec, "manualSelector", false);
     if let Some(policy) = part(spec, "podFailurePolicy") {
         for rule in items(policy, "rules") {
-            items(rule, "onPodConditions").for_each(|pattern| fill(pattern, "status", "True"));
+            items(rule, "onPodConditions").for_each(|pattern| fill_empty(pattern, "status", "True"));
         }
     }
     let labels = spec["template"]["metadata"].get("labels").filter(|labels| labels.is_object()).cloned();

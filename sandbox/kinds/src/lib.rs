@@ -4,9 +4,9 @@
 //! A request runs through the steps in this order: [`default`], admission, metadata filled in by the caller (name, uid,
 //! creation time), [`prepare_create`] or [`prepare_update`], [`validate_create`] or [`validate_update`].
 
+mod amounts;
 mod cause;
 mod edit;
-mod encoding;
 mod node;
 mod refused;
 mod resource;

@@ -4,7 +4,7 @@ use crate::edit::{fill, items, object, part, text};
 use crate::rules::Rules;
 use serde_json::{Map, Value};
 
-pub(crate) static RULES: Rules = Rules { type_name: "LimitRange", default, ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules { default, ..Rules::NONE };
 
 /// For containers: the limit is the maximum, the request is the limit or else the minimum.
 fn default(range: &mut Value) {

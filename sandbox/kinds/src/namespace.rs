@@ -4,8 +4,7 @@ use crate::edit::{self, list, object, set, text};
 use crate::rules::Rules;
 use serde_json::{Value, json};
 
-pub(crate) static RULES: Rules =
-    Rules { type_name: "Namespace", default, prepare_create, prepare_update, has_status: true, ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules { default, prepare_create, prepare_update, has_status: true, ..Rules::NONE };
 
 fn default(namespace: &mut Value) {
     label(namespace);

@@ -4,8 +4,7 @@ use crate::edit::{fill, object, part, set};
 use crate::rules::Rules;
 use serde_json::{Value, json};
 
-pub(crate) static RULES: Rules =
-    Rules { type_name: "PersistentVolume", default, prepare_create, has_status: true, ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules { default, prepare_create, has_status: true, ..Rules::NONE };
 
 fn default(volume: &mut Value) {
     if let Some(status) = object(volume, "status") {
@@ -16,10 +15,6 @@ fn default(volume: &mut Value) {
     fill(spec, "volumeMode", "Filesystem");
     if let Some(source) = part(spec, "hostPath") {
         fill(source, "type", "");
-    }
-    if let Some(claim) = part(spec, "claimRef") {
-        fill(claim, "kind", "PersistentVolumeClaim");
-        fill(claim, "apiVersion", "v1");
     }
 }
 

@@ -5,7 +5,6 @@ use crate::rules::Rules;
 use serde_json::{Value, json};
 
 pub(crate) static RULES: Rules = Rules {
-    type_name: "PersistentVolumeClaim",
     default,
     prepare_create: |claim| set(claim, "status", json!({"phase": "Pending"})),
     has_status: true,

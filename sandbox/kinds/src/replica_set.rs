@@ -5,8 +5,7 @@ use crate::pod::default_template;
 use crate::rules::Rules;
 use serde_json::Value;
 
-pub(crate) static RULES: Rules =
-    Rules { type_name: "ReplicaSet", default, has_generation: true, has_status: true, ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules { default, has_generation: true, has_status: true, ..Rules::NONE };
 
 fn default(set: &mut Value) {
     if let Some(spec) = object(set, "spec") {

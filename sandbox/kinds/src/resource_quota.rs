@@ -2,4 +2,4 @@
 
 use crate::rules::Rules;
 
-pub(crate) static RULES: Rules = Rules { type_name: "ResourceQuota", has_status: true, ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules { has_status: true, ..Rules::NONE };

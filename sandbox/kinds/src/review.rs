@@ -2,6 +2,6 @@
 
 use crate::rules::Rules;
 
-pub(crate) static RULES: Rules = Rules { type_name: "SelfSubjectReview", ..Rules::NONE };
-pub(crate) static TOKEN_RULES: Rules = Rules { type_name: "TokenReview", ..Rules::NONE };
-pub(crate) static ACCESS_RULES: Rules = Rules { type_name: "SelfSubjectAccessReview", ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules::NONE;
+pub(crate) static TOKEN_RULES: Rules = Rules::NONE;
+pub(crate) static ACCESS_RULES: Rules = Rules::NONE;

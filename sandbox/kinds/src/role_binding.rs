@@ -1,11 +1,11 @@
 //! Bindings of roles, in one namespace and everywhere.
 
-use crate::edit::{fill, items, part, text};
+use crate::edit::{fill, fill_empty, items, part, text};
 use crate::rules::Rules;
 use serde_json::Value;
 
-pub(crate) static RULES: Rules = Rules { type_name: "RoleBinding", default, ..Rules::NONE };
-pub(crate) static CLUSTER_RULES: Rules = Rules { type_name: "ClusterRoleBinding", default, ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules { default, ..Rules::NONE };
+pub(crate) static CLUSTER_RULES: Rules = Rules { default, ..Rules::NONE };
 
 /// The one group of roles, users and groups.
 pub(crate) const GROUP: &str = "rbac.authorization.k8s.io";
@@ -17,8 +17,6 @@ fn default(binding: &mut Value) {
         }
     }
     if let Some(role) = part(binding, "roleRef") {
-        if text(role, "apiGroup").is_empty() {
-            crate::edit::set(role, "apiGroup", GROUP);
-        }
+        fill_empty(role, "apiGroup", GROUP);
     }
 }

@@ -9,8 +9,6 @@ use serde_json::Value;
 /// The behaviour of one kind. [`Rules::NONE`] has the common behaviour; a kind overrides what differs.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    /// The type's name in the table of encodings.
-    pub type_name: &'static str,
     /// Fills what was left out.
     pub default: fn(&mut Value),
     /// Sets what only the server may set, after metadata is complete.
@@ -46,7 +44,6 @@ pub(crate) struct Rules {
 impl Rules {
     /// A kind with metadata only.
     pub const NONE: Rules = Rules {
-        type_name: "",
         default: |_| {},
         prepare_create: |_| {},
         prepare_update: |_, _| {},

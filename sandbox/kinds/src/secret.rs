@@ -4,7 +4,7 @@ use crate::edit::{fill, object, remove, set};
 use crate::rules::Rules;
 use serde_json::Value;
 
-pub(crate) static RULES: Rules = Rules { type_name: "Secret", default, ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules { default, ..Rules::NONE };
 
 fn default(secret: &mut Value) {
     if let Some(Value::Object(texts)) = remove(secret, "stringData") {

@@ -4,8 +4,7 @@ use crate::edit::{fill, has, items, list, object, part, remove, set, text};
 use crate::rules::Rules;
 use serde_json::{Value, json};
 
-pub(crate) static RULES: Rules =
-    Rules { type_name: "Service", default, prepare_create, prepare_update, has_status: true, ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules { default, prepare_create, prepare_update, has_status: true, ..Rules::NONE };
 
 fn default(service: &mut Value) {
     if let Some(status) = part(service, "status") {

@@ -2,4 +2,4 @@
 
 use crate::rules::Rules;
 
-pub(crate) static RULES: Rules = Rules { type_name: "ServiceAccount", ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules::NONE;

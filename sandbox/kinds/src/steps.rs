@@ -1,18 +1,21 @@
 //! The steps of a request, the same for all kinds; what differs is in each kind's row of rules.
 
+use crate::amounts;
 use crate::cause::{Cause, Causes};
-use crate::encoding;
 use crate::node::Node;
 use crate::resource::Resource;
 use crate::table_columns::Column;
 use jiff::Timestamp;
 use serde_json::Value;
 
-/// Fills what was left out, as the API server does when it reads an object.
+/// Fills what was left out, as the API server does when it reads an object, and writes amounts in their one form.
 ///
+/// Assumes that the object has gone through [`schema::normalize`]: what is empty is not there.
 /// Doing it again changes nothing.
 pub fn default(resource: &Resource, object: &mut Value) {
-    encoding::normalize(resource.rules.type_name, object);
+    if let Some(ty) = schema_of(resource) {
+        amounts::normalize(ty, object);
+    }
     (resource.rules.default)(object);
 }
 
@@ -22,7 +25,7 @@ pub fn default(resource: &Resource, object: &mut Value) {
 pub fn prepare_create(resource: &Resource, object: &mut Value) {
     let Some(fields) = object.as_object_mut() else { return };
     if resource.rules.has_status && !resource.rules.has_status_from_start {
-        fields.insert("status".to_owned(), encoding::zero(resource.rules.type_name, "status"));
+        fields.insert("status".to_owned(), empty_status(resource));
     }
     if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("generation");
@@ -60,6 +63,18 @@ pub fn prepare_update(resource: &Resource, old: &Value, new: &mut Value, subreso
         if let Some(metadata) = new.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.insert("generation".to_owned(), (before + i64::from(changed)).into());
         }
+    }
+}
+
+fn schema_of(resource: &Resource) -> Option<&'static schema::Type> {
+    schema::kind(resource.group, resource.version, resource.kind)
+}
+
+/// A status with nothing but what is always shown.
+fn empty_status(resource: &Resource) -> Value {
+    match schema_of(resource).and_then(|ty| ty.field("status")).map(|field| field.shape) {
+        Some(schema::Shape::Object(ty)) => schema::zero(ty),
+        _ => Value::Object(serde_json::Map::new()),
     }
 }
 

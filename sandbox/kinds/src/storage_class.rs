@@ -4,7 +4,7 @@ use crate::edit::fill;
 use crate::rules::Rules;
 use serde_json::Value;
 
-pub(crate) static RULES: Rules = Rules { type_name: "StorageClass", default, ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules { default, ..Rules::NONE };
 
 fn default(class: &mut Value) {
     fill(class, "reclaimPolicy", "Delete");

@@ -11,7 +11,6 @@ pub(crate) use defaults::default_template;
 pub use helpers::*;
 
 pub(crate) static RULES: Rules = Rules {
-    type_name: "Pod",
     default: defaults::default_pod,
     prepare_create,
     prepare_status,
@@ -30,7 +29,7 @@ fn prepare_create(pod: &mut Value) {
                 "type": "PodScheduled",
                 "status": "False",
                 "lastProbeTime": null,
-                "lastTransitionTime": null,
+                "lastTransitionTime": pod["metadata"]["creationTimestamp"],
                 "reason": "SchedulingGated",
                 "message": "Scheduling is blocked due to non-empty scheduling gates",
             }]),
