@@ -5,7 +5,7 @@ use crate::images::Images;
 use crate::pod::{self, Mailbox, Message};
 use crate::read::{name, namespace, text, uid};
 use crate::shared::Shared;
-use apiserver::{Api, Changed, FieldSelector, ListOptions, Status, User};
+use apiserver::{Api, Changed, ListOptions, Status, User};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
@@ -142,9 +142,8 @@ impl Kubelet {
 
     /// Everything as it is now: at the start, and when changes were missed.
     fn take_up(&self) {
-        let shared = self.shared();
-        let fields = FieldSelector::parse(&format!("spec.nodeName={}", shared.node_name)).unwrap_or_default();
-        let pods = shared.api.list(kinds::PODS, None, &ListOptions::with_fields(fields));
+        // A list of everything cannot be refused. Pods of other nodes are passed over one by one.
+        let pods = self.shared().api.list(kinds::PODS, None, &ListOptions::default());
         let pods = pods.map(|list| list.items).unwrap_or_default();
         let known = pods.iter().map(|pod| uid(pod).to_owned()).collect::<HashSet<_>>();
         for pod in &pods {
