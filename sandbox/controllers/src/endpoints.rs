@@ -55,7 +55,7 @@ pub fn decide(service: &Value, pods: &[Arc<Value>], slices: &[Arc<Value>], now: 
     for (ports, endpoints) in missing {
         match left.pop() {
             Some(slice) => actions.extend(changed(service, slice, ports, endpoints, now)),
-            None => actions.push(Action::Create(kinds::ENDPOINT_SLICES, new_slice(service, ports, endpoints, now))),
+            None => actions.push(Action::Create(kinds::ENDPOINT_SLICES, new_slice(service, &ports, &endpoints, now))),
         }
     }
     let surplus = left.into_iter().filter(|slice| !is_deleting(slice));
@@ -144,7 +144,7 @@ fn changed(service: &Value, slice: &Value, ports: Vec<Value>, endpoints: Vec<Val
     Some(Action::Replace(kinds::ENDPOINT_SLICES, slice))
 }
 
-fn new_slice(service: &Value, ports: Vec<Value>, endpoints: Vec<Value>, now: Timestamp) -> Value {
+fn new_slice(service: &Value, ports: &[Value], endpoints: &[Value], now: Timestamp) -> Value {
     json!({
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",

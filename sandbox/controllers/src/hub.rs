@@ -3,7 +3,7 @@
 use crate::events::Recorder;
 use crate::index::{Change, Id, Index};
 use crate::meta;
-use crate::queue::Queue;
+use crate::queue::{FIRST_PAUSE, Queue};
 use apiserver::{Api, Changes, DeleteOptions, ListOptions, Status, User, WriteOptions};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -29,6 +29,11 @@ pub trait Controller: Send + Sync + 'static {
     /// How many keys are worked on at a time.
     fn most_at_a_time(&self) -> usize {
         16
+    }
+
+    /// The pause after the first failure of a key.
+    fn first_pause(&self) -> Duration {
+        FIRST_PAUSE
     }
 }
 
@@ -129,8 +134,8 @@ impl Hub {
     pub async fn follow(&self, mut changes: Changes) {
         loop {
             match changes.recv().await {
-                Ok(changed) if is_followed(changed.resource) => {
-                    let id = Id { resource: changed.resource, namespace: changed.namespace, name: changed.name };
+                Ok(event) if is_followed(event.resource) => {
+                    let id = Id { resource: event.resource, namespace: event.namespace, name: event.name };
                     self.observe(&id);
                 }
                 Ok(_) => {}
@@ -152,7 +157,7 @@ impl Hub {
                         (key, done)
                     });
                 }
-                Some((key, done)) = running.next(), if !running.is_empty() => settle(queue, key, done),
+                Some((key, done)) = running.next(), if !running.is_empty() => settle(queue, key, &done, controller.first_pause()),
             }
         }
     }
@@ -223,17 +228,16 @@ impl Hub {
     }
 }
 
-fn settle(queue: &Queue<Id>, key: Id, done: Result<Option<Duration>, Status>) {
+fn settle(queue: &Queue<Id>, key: Id, done: &Result<Option<Duration>, Status>, first: Duration) {
     queue.done(&key);
     match done {
         Ok(again) => {
             queue.forget(&key);
             if let Some(pause) = again {
-                queue.add_after(key, pause.max(Duration::from_millis(1)));
+                queue.add_after(key, (*pause).max(Duration::from_millis(1)));
             }
         }
-        Err(status) if status.is_not_found() && status.details.is_none() => queue.forget(&key),
-        Err(_) => queue.retry(key),
+        Err(_) => queue.retry(key, first),
     }
 }
 

@@ -133,6 +133,10 @@ impl Controller for Jobs {
         }
         .boxed()
     }
+
+    fn first_pause(&self) -> Duration {
+        Duration::from_secs(1)
+    }
 }
 
 /// Whether no unfinished job counts this pod any more.

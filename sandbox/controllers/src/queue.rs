@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// The first pause after a failure; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// The usual first pause after a failure.
+pub const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// The longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -63,15 +63,15 @@ impl<K: Clone + Eq + Hash> Queue<K> {
         self.changed.notify_one();
     }
 
-    /// Asks for work on this key again after a failure, later with each failure in a row.
-    pub fn retry(&self, key: K) {
+    /// Asks for work on this key again after a failure. The first pause doubles with each further failure in a row.
+    pub fn retry(&self, key: K, first: Duration) {
         let failures = {
             let mut state = self.lock();
             let failures = state.failures.entry(key.clone()).or_default();
             *failures += 1;
             *failures
         };
-        self.add_after(key, pause_after(failures));
+        self.add_after(key, pause_after(first, failures));
     }
 
     /// Forgets the failures of a key.
@@ -161,8 +161,8 @@ impl<K: Clone + Eq + Hash> State<K> {
     }
 }
 
-fn pause_after(failures: u32) -> Duration {
-    let doubled = 2_u32.checked_pow(failures.saturating_sub(1)).and_then(|times| FIRST_PAUSE.checked_mul(times));
+fn pause_after(first: Duration, failures: u32) -> Duration {
+    let doubled = 2_u32.checked_pow(failures.saturating_sub(1)).and_then(|times| first.checked_mul(times));
     doubled.unwrap_or(LONGEST_PAUSE).min(LONGEST_PAUSE)
 }
 
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_a_bound() {
-        let pauses = [1, 2, 3, 40].map(pause_after);
+        let pauses = [1, 2, 3, 40].map(|failures| pause_after(FIRST_PAUSE, failures));
         assert_eq!(pauses, [FIRST_PAUSE, FIRST_PAUSE * 2, FIRST_PAUSE * 4, LONGEST_PAUSE]);
     }
 }

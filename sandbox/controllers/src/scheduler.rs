@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use kinds::pod;
 use kinds::quantity::resources;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub struct Scheduler {
 struct State {
     nodes: BTreeMap<String, NodeState>,
     /// Pods that wait for room, oldest first.
-    waiting: BTreeMap<(Timestamp, Id), ()>,
+    waiting: BTreeSet<(Timestamp, Id)>,
     /// Which pods have been given a node that the index does not know of yet.
     promised: HashMap<String, String>,
 }
@@ -150,7 +150,7 @@ impl Scheduler {
         if chosen.is_err() || unbound {
             // The volumes come first; they wake this pod again.
             self.state().take_back(uid(&pod));
-            self.state().waiting.insert(place, ());
+            self.state().waiting.insert(place);
             return chosen.map(|()| None);
         }
         let bound = bind(hub, key, &pod, &node).await;
@@ -165,7 +165,7 @@ impl Scheduler {
 
     /// Tells that and why the pod waits, once for each new reason.
     async fn wait(&self, hub: &Hub, key: &Id, pod: &Arc<Value>, words: String) -> Result<Option<Duration>, Status> {
-        self.state().waiting.insert(waiting_place(pod, key), ());
+        self.state().waiting.insert(waiting_place(pod, key));
         let known = pod::condition(pod, "PodScheduled").map_or("", |known| text(known, "/message"));
         if known == words {
             return Ok(None);
@@ -319,19 +319,19 @@ fn set_condition(pod: &mut Value, mut condition: Value, now: &str) -> bool {
 impl Controller for Scheduler {
     fn route(&self, _: &Index, change: &Change, wake: &mut dyn FnMut(Id, Duration)) {
         let mut state = self.state();
-        let chance = state.observe(change);
+        let has_chance = state.observe(change);
         if change.id.resource == kinds::PODS {
             let pod = change.new.as_ref().filter(|pod| wants_node(pod));
             if let Some(pod) =
                 pod.filter(|_| change.old.as_ref().is_none_or(|old| old["spec"] != change.object()["spec"]))
             {
-                state.waiting.insert(waiting_place(pod, &change.id), ());
+                state.waiting.insert(waiting_place(pod, &change.id));
                 wake(change.id.clone(), NOW);
             } else if pod.is_none() {
                 state.waiting.remove(&waiting_place(change.object(), &change.id));
             }
         }
-        if chance && !state.waiting.is_empty() {
+        if has_chance && !state.waiting.is_empty() {
             wake(Id::new(kinds::NODES, "", ""), NOW);
         }
     }
@@ -341,7 +341,7 @@ impl Controller for Scheduler {
             if key.resource == kinds::PODS {
                 return self.schedule(hub, key).await;
             }
-            let waiting: Vec<Id> = self.state().waiting.keys().map(|(_, id)| id.clone()).collect();
+            let waiting: Vec<Id> = self.state().waiting.iter().map(|(_, id)| id.clone()).collect();
             // A pod like one that found no room a moment ago finds none either.
             let mut hopeless = HashSet::new();
             for id in waiting {

@@ -93,13 +93,11 @@ impl Volumes {
             let mut volumes = index.all(kinds::PERSISTENT_VOLUMES);
             volumes.find(|volume| fit::is_meant_for(volume, claim)).cloned()
         });
-        let volume = meant.or_else(|| match delayed && !chosen {
-            true => None,
-            false => hub.look(|index| {
-                let volumes: Vec<Arc<Value>> = index.all(kinds::PERSISTENT_VOLUMES).cloned().collect();
-                fit::best(volumes.iter(), claim)
-            }),
-        });
+        let best = |index: &Index| {
+            let volumes: Vec<Arc<Value>> = index.all(kinds::PERSISTENT_VOLUMES).cloned().collect();
+            fit::best(volumes.iter(), claim)
+        };
+        let volume = if delayed && !chosen { meant } else { meant.or_else(|| hub.look(best)) };
         if let Some(volume) = volume {
             return bind(hub, key, claim, &volume).await;
         }
@@ -115,7 +113,9 @@ impl Volumes {
                 Some(Note::warning("ProvisioningFailed", message))
             }
         };
-        note.into_iter().for_each(|note| hub.tell(about_claim(claim), note));
+        if let Some(note) = note {
+            hub.tell(about_claim(claim), note);
+        }
         Ok(())
     }
 

@@ -31,17 +31,14 @@ pub fn verdict(job: &Value, pod: &Value) -> Verdict {
 }
 
 fn by_rule(index: usize, rule: &Value, pod: &Value) -> Option<Verdict> {
-    let what = match rule.get("onExitCodes") {
-        Some(wanted) => {
-            let status = container_with_code(pod, wanted)?;
-            let code = count(status, "/state/terminated/exitCode");
-            let (container, namespace, name) = (text(status, "/name"), namespace(pod), name(pod));
-            format!("Container {container} for pod {namespace}/{name} failed with exit code {code}")
-        }
-        None => {
-            let condition = condition_wanted(pod, list(rule, "/onPodConditions"))?;
-            format!("Pod {}/{} has condition {}", namespace(pod), name(pod), text(condition, "/type"))
-        }
+    let what = if let Some(wanted) = rule.get("onExitCodes") {
+        let status = container_with_code(pod, wanted)?;
+        let code = count(status, "/state/terminated/exitCode");
+        let (container, namespace, name) = (text(status, "/name"), namespace(pod), name(pod));
+        format!("Container {container} for pod {namespace}/{name} failed with exit code {code}")
+    } else {
+        let condition = condition_wanted(pod, list(rule, "/onPodConditions"))?;
+        format!("Pod {}/{} has condition {}", namespace(pod), name(pod), text(condition, "/type"))
     };
     let action = text(rule, "/action");
     match action {

@@ -57,7 +57,7 @@ fn complete(view: &View<'_>, tally: &Tally) -> Option<End> {
     if is_deleting(view.job) {
         return None;
     }
-    let enough = view.completions().map_or(1, |completions| count_of(completions));
+    let enough = view.completions().map_or(1, count_of);
     (tally.succeeded >= enough && tally.active.is_empty()).then(|| End {
         success: true,
         reason: "CompletionsReached".to_owned(),
@@ -71,9 +71,10 @@ fn suspension(view: &View<'_>, conditions: &mut Vec<Value>, notes: &mut Vec<Note
         return false;
     }
     let suspended = view.is_suspended();
-    let (status, reason, message, note) = match suspended {
-        true => ("True", "JobSuspended", "Job suspended", "Suspended"),
-        false => ("False", "JobResumed", "Job resumed", "Resumed"),
+    let (status, reason, message, note) = if suspended {
+        ("True", "JobSuspended", "Job suspended", "Suspended")
+    } else {
+        ("False", "JobResumed", "Job resumed", "Resumed")
     };
     let before = conditions.iter_mut().find(|each| text(each, "/type") == "Suspended");
     let new = condition(view, "Suspended", status, reason, message);
@@ -174,9 +175,8 @@ impl Counting {
                 (Some(indexes), Some(index)) if !indexes.before.has(index) => {
                     self.new_indexes.insert(index);
                 }
-                (Some(_), _) => {}
                 (None, _) if !self.uncounted_succeeded.contains(&id) => self.uncounted_succeeded.push(id),
-                (None, _) => {}
+                _ => {}
             }
         } else if (view.has_failed(pod) || ended_badly)
             && !known_failed
