@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use crate::store::Writing;
 use crate::write::revision_of;
-use crate::{Api, DeleteOptions, Deleted, ListOptions, Propagation, Status, User, metadata};
+use crate::{
+    Api, Attempt, DeleteOptions, Deleted, ListOptions, Operation, Propagation, Status, User, admission, metadata,
+};
 
 /// Keeps the owner until what it owns is gone.
 const FOREGROUND: &str = "foregroundDeletion";
@@ -18,7 +20,7 @@ impl Api {
     /// Deletes an object, or marks it when finalizers or its grace period hold it. Resolves once that is durable.
     pub async fn delete(
         &self,
-        _by: &User,
+        by: &User,
         resource: &'static Resource,
         (namespace, name): (&str, &str),
         options: &DeleteOptions,
@@ -27,6 +29,9 @@ impl Api {
             let writing = self.store().begin();
             let old = writing.get(resource, namespace, name).ok_or_else(|| Status::not_found(resource, name))?;
             check(resource, name, &old, options)?;
+            let attempt =
+                Attempt { by, operation: Operation::Delete, resource, subresource: None, namespace, old: Some(&*old) };
+            admission::review(self, &attempt, &old, &mut Vec::new())?;
             delete(&writing, resource, (namespace, name), old, options)?
         };
         if !options.dry_run {

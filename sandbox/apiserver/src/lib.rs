@@ -30,7 +30,7 @@ pub use credentials::{Credentials, CredentialsError, Identity};
 pub use options::{
     DeleteOptions, Deleted, List, ListOptions, Patch, Propagation, Validation, VersionMatch, WatchOptions, WriteOptions,
 };
-pub use rbac::{Attributes, Decision, allowed};
+pub use rbac::{Attributes, Decision, allowed, default_roles};
 pub use selectors::{FieldSelector, Selector};
 pub use serve::serve;
 pub use status::{Details, Status};

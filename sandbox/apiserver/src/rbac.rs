@@ -1,6 +1,12 @@
 //! Authorization by roles and bindings.
 
+mod defaults;
+mod escalation;
+mod rules;
+
 use crate::{Api, User};
+pub use defaults::default_roles;
+pub(crate) use escalation::check_escalation;
 
 /// What somebody wants to do.
 #[derive(Debug, Clone, Copy, Default)]
@@ -31,6 +37,25 @@ pub struct Decision {
 }
 
 /// Decides by the roles and bindings there are now. Members of `system:masters` may do everything.
-pub fn allowed(_api: &Api, _by: &User, _attributes: &Attributes<'_>) -> Decision {
-    Decision { allowed: true, reason: String::new() }
+pub fn allowed(api: &Api, by: &User, attributes: &Attributes<'_>) -> Decision {
+    if is_master(by) {
+        return Decision { allowed: true, reason: String::new() };
+    }
+    let (granted, problems) = rules::granted(api, by, attributes.namespace);
+    if let Some(found) = granted.iter().find(|granted| rules::allows(&granted.rule, attributes)) {
+        return Decision { allowed: true, reason: format!("RBAC: allowed by {}", found.by) };
+    }
+    let reason = match problems.as_slice() {
+        [] => String::new(),
+        [one] => format!("RBAC: {one}"),
+        several => format!("RBAC: [{}]", several.join(", ")),
+    };
+    Decision { allowed: false, reason }
 }
+
+fn is_master(user: &User) -> bool {
+    user.groups.iter().any(|group| group == "system:masters")
+}
+
+#[cfg(test)]
+mod tests;
