@@ -18,10 +18,10 @@ fn main() -> ExitCode {
             }));
             sandbox::run(options).map_err(|error| report(&error))
         }
-        Some("stop") => sandbox::stop(&folder).map(|was| println!("was running: {was}")).map_err(|error| report(&error)),
-        Some("status") => {
-            sandbox::status(&folder).map(|state| println!("{state:?}")).map_err(|error| report(&error))
+        Some("stop") => {
+            sandbox::stop(&folder).map(|was| println!("was running: {was}")).map_err(|error| report(&error))
         }
+        Some("status") => sandbox::status(&folder).map(|state| println!("{state:?}")).map_err(|error| report(&error)),
         Some(other) => Err(format!("{other} is none of start, stop, status")),
     };
     match told {

@@ -117,8 +117,7 @@ pub async fn start(options: Options) -> Result<Sandbox, StartError> {
         let open = move || Api::open(&state, &apiserver::Options::default());
         tokio::task::spawn_blocking(open).await.map_err(|error| StartError::Join(error.to_string()))
     };
-    let node_options =
-        NodeOptions { outside_network: options.outside_network, ..NodeOptions::new(path.join("node")) };
+    let node_options = NodeOptions { outside_network: options.outside_network, ..NodeOptions::new(path.join("node")) };
     let dns = node_options.dns;
     // The node does not wait for the objects, nor they for it.
     let (api, node) = tokio::join!(api, Node::start(node_options));
@@ -158,12 +157,7 @@ pub async fn start(options: Options) -> Result<Sandbox, StartError> {
     Ok(Sandbox { api, kubelet, node, ready, stop, stop_grace, controllers: Some(controllers), tasks, folder })
 }
 
-fn controller_options(
-    path: &std::path::Path,
-    api: &Api,
-    node: &Node,
-    ports: &Arc<HostPorts>,
-) -> controllers::Options {
+fn controller_options(path: &std::path::Path, api: &Api, node: &Node, ports: &Arc<HostPorts>) -> controllers::Options {
     let authority = api.credentials().authority.clone();
     let mut options = controllers::Options::new(path.join("volumes"), authority);
     // Files of pods belong to users that only the node may act for.

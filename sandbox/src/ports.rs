@@ -56,8 +56,13 @@ impl Wanted {
         if !matches!(kind, "NodePort" | "LoadBalancer") {
             return Self::default();
         }
-        let node_port = |port: &&Value| Some((number(&port["nodePort"]).filter(|port| *port > 0)?, number(&port["port"])?));
-        let balancer = if kind == "LoadBalancer" { ports.iter().filter_map(|port| number(&port["port"])).collect() } else { Vec::new() };
+        let node_port =
+            |port: &&Value| Some((number(&port["nodePort"]).filter(|port| *port > 0)?, number(&port["port"])?));
+        let balancer = if kind == "LoadBalancer" {
+            ports.iter().filter_map(|port| number(&port["port"])).collect()
+        } else {
+            Vec::new()
+        };
         Self {
             cluster: spec["clusterIP"].as_str().and_then(|address| address.parse().ok()),
             node_ports: ports.iter().filter_map(node_port).collect(),

@@ -29,7 +29,8 @@ pub(crate) async fn follow(api: Api, node: Node, ports: Arc<HostPorts>, dns: Ipv
     let mut changes = api.changes();
     let mut told = Table::default();
     loop {
-        let list = |resource| api.list(resource, None, &ListOptions::default()).map(|list| list.items).unwrap_or_default();
+        let list =
+            |resource| api.list(resource, None, &ListOptions::default()).map(|list| list.items).unwrap_or_default();
         let services = list(kinds::SERVICES);
         let table = table(&services, &list(kinds::ENDPOINT_SLICES), dns);
         if table.names != told.names && node.set_names(table.names.clone()).await.is_err() {
@@ -147,24 +148,25 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn slice(name: &str, endpoints: Value, ports: Value) -> Arc<Value> {
+    fn slice(name: &str, endpoints: &Value, ports: &Value) -> Arc<Value> {
         let labels = json!({ "kubernetes.io/service-name": name });
         Arc::new(json!({ "metadata": { "namespace": "n", "labels": labels }, "endpoints": endpoints, "ports": ports }))
     }
 
-    fn service(name: &str, spec: Value) -> Arc<Value> {
+    fn service(name: &str, spec: &Value) -> Arc<Value> {
         Arc::new(json!({ "metadata": { "namespace": "n", "name": name }, "spec": spec }))
     }
 
     #[test]
     fn ready_endpoints_stand_behind_the_ports_of_their_name() {
         let ports = json!([{ "name": "http", "port": 80 }, { "name": "dns", "port": 53, "protocol": "UDP" }]);
-        let services = [service("web", json!({ "clusterIP": "10.96.0.7", "ports": ports, "sessionAffinity": "ClientIP" }))];
+        let services =
+            [service("web", &json!({ "clusterIP": "10.96.0.7", "ports": ports, "sessionAffinity": "ClientIP" }))];
         let endpoints = json!([
             { "addresses": ["10.244.0.5"], "conditions": { "ready": true } },
             { "addresses": ["10.244.0.6"], "conditions": { "ready": false } },
         ]);
-        let slices = [slice("web", endpoints, json!([{ "name": "http", "port": 8080 }]))];
+        let slices = [slice("web", &endpoints, &json!([{ "name": "http", "port": 8080 }]))];
         let table = table(&services, &slices, Ipv4Addr::new(10, 96, 0, 10));
         assert_eq!(table.names["web.n.svc.cluster.local"], [Ipv4Addr::new(10, 96, 0, 7)]);
         let [http, dns] = &table.addresses[..] else { panic!("{table:?}") };
@@ -175,12 +177,12 @@ mod tests {
 
     #[test]
     fn headless_services_are_the_names_of_their_endpoints() {
-        let services = [service("db", json!({ "clusterIP": "None", "ports": [{ "port": 1 }] }))];
+        let services = [service("db", &json!({ "clusterIP": "None", "ports": [{ "port": 1 }] }))];
         let endpoints = json!([
             { "addresses": ["10.244.0.5"], "hostname": "db-0", "conditions": { "ready": true } },
             { "addresses": ["10.244.0.6"], "conditions": {} },
         ]);
-        let slices = [slice("db", endpoints, json!([{ "name": "", "port": 1 }]))];
+        let slices = [slice("db", &endpoints, &json!([{ "name": "", "port": 1 }]))];
         let table = table(&services, &slices, Ipv4Addr::new(10, 96, 0, 10));
         assert_eq!(table.names["db.n.svc.cluster.local"].len(), 2);
         assert_eq!(table.names["db-0.db.n.svc.cluster.local"], [Ipv4Addr::new(10, 244, 0, 5)]);

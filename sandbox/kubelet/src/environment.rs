@@ -19,7 +19,7 @@ pub fn expand(text: &str, find: impl Fn(&str) -> Option<String>) -> String {
         } else if let Some((name, after)) = rest.strip_prefix('(').and_then(|inside| inside.split_once(')')) {
             match find(name) {
                 Some(value) => out.push_str(&value),
-                None => out.push_str(&format!("$({name})")),
+                None => out.extend(["$(", name, ")"]),
             }
             rest = after;
         } else {

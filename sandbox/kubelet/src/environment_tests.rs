@@ -25,8 +25,8 @@ fn build(container: &Value) -> Result<Vec<(String, String)>, String> {
     environment(container, &services, &objects, &facts(&pod)).map(Environment::into_pairs)
 }
 
-fn one(env: Value) -> Result<String, String> {
-    let name = text(&env, "name").to_owned();
+fn one(env: &Value) -> Result<String, String> {
+    let name = text(env, "name").to_owned();
     let all = build(&json!({ "name": "c", "env": [env], "resources": { "limits": { "cpu": "1500m" } } }))?;
     Ok(all.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value).unwrap_or_default())
 }
@@ -49,8 +49,8 @@ fn references_in_values_are_replaced_and_unknown_ones_stay() {
 
 #[test]
 fn variables_come_from_every_source() {
-    assert_eq!(one(json!({ "name": "V", "value": "at $(WEB_SERVICE_HOST)" })), Ok("at 10.96.0.7".into()));
-    let from = |from: Value| one(json!({ "name": "V", "valueFrom": from }));
+    assert_eq!(one(&json!({ "name": "V", "value": "at $(WEB_SERVICE_HOST)" })), Ok("at 10.96.0.7".into()));
+    let from = |from: Value| one(&json!({ "name": "V", "valueFrom": from }));
     assert_eq!(from(json!({ "fieldRef": { "fieldPath": "metadata.labels" } })), Ok("a=\"1\"\nb=\"2\"".into()));
     assert_eq!(from(json!({ "fieldRef": { "fieldPath": "metadata.labels['b']" } })), Ok("2".into()));
     assert_eq!(from(json!({ "fieldRef": { "fieldPath": "status.podIP" } })), Ok("10.244.0.5".into()));
@@ -62,10 +62,13 @@ fn variables_come_from_every_source() {
 
 #[test]
 fn what_is_missing_is_named_unless_it_is_optional() {
-    let from = |from: Value| one(json!({ "name": "V", "valueFrom": from }));
+    let from = |from: Value| one(&json!({ "name": "V", "valueFrom": from }));
     let missing = [
         (json!({ "configMapKeyRef": { "name": "no", "key": "k" } }), "configmap \"no\" not found"),
-        (json!({ "configMapKeyRef": { "name": "settings", "key": "k" } }), "couldn't find key k in ConfigMap n/settings"),
+        (
+            json!({ "configMapKeyRef": { "name": "settings", "key": "k" } }),
+            "couldn't find key k in ConfigMap n/settings",
+        ),
         (json!({ "secretKeyRef": { "name": "no", "key": "k" } }), "secret \"no\" not found"),
         (json!({ "secretKeyRef": { "name": "keys", "key": "k" } }), "couldn't find key k in Secret n/keys"),
     ];

@@ -27,7 +27,9 @@ impl Target {
     pub fn read(action: &Value, container: &Value, address: Ipv4Addr) -> Result<Self, String> {
         let port = port(&action["port"], container)?;
         if text(action, "scheme") == "HTTPS" {
-            return Err("httpGet with scheme HTTPS is not supported by the sandbox; use a tcpSocket or exec probe".into());
+            return Err(
+                "httpGet with scheme HTTPS is not supported by the sandbox; use a tcpSocket or exec probe".into()
+            );
         }
         let address = match text(action, "host") {
             "" => address,
@@ -53,13 +55,13 @@ impl Target {
         let host = given("Host").map_or(self.host.as_str(), |(_, value)| value);
         let mut out = format!("GET {} HTTP/1.1\r\nHost: {host}\r\n", self.path);
         if given("User-Agent").is_none() {
-            out.push_str(&format!("User-Agent: {agent}\r\n"));
+            out.extend(["User-Agent: ", agent, "\r\n"]);
         }
         if given("Accept").is_none() {
             out.push_str("Accept: */*\r\n");
         }
         for (name, value) in self.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("Host")) {
-            out.push_str(&format!("{name}: {value}\r\n"));
+            out.extend([name, ": ", value, "\r\n"]);
         }
         out.push_str("Connection: close\r\n\r\n");
         out
@@ -102,7 +104,9 @@ pub async fn get(shared: &Shared, target: &Target, agent: &str) -> Result<u16, S
     let line = String::from_utf8_lossy(&head);
     let line = line.lines().next().unwrap_or_default();
     let code = line.strip_prefix("HTTP/1.").and_then(|rest| rest.split(' ').nth(1)).and_then(|code| code.parse().ok());
-    let code = code.ok_or_else(|| failed(&format!("net/http: HTTP/1.x transport connection broken: malformed HTTP response {line:?}")))?;
+    let code = code.ok_or_else(|| {
+        failed(&format!("net/http: HTTP/1.x transport connection broken: malformed HTTP response {line:?}"))
+    })?;
     drain(&mut stream).await;
     Ok(code)
 }

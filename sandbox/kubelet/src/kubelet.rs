@@ -16,7 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
 /// How often the node's object says that the node is well.
-const HEARTBEAT: Duration = Duration::from_secs(300);
+const HEARTBEAT: Duration = Duration::from_mins(5);
 
 /// How a kubelet is to be.
 pub struct KubeletOptions {
@@ -125,8 +125,9 @@ impl Kubelet {
             tokio::time::sleep(HEARTBEAT).await;
             let shared = self.shared();
             // The next one tells as well.
-            let _ = crate::node::register(&shared.api, &shared.by, &shared.node, &shared.node_name, &shared.allocatable)
-                .await;
+            let _ =
+                crate::node::register(&shared.api, &shared.by, &shared.node, &shared.node_name, &shared.allocatable)
+                    .await;
         }
     }
 

@@ -187,24 +187,23 @@ impl Reader {
             }
         }
         loop {
-            let piece = match &mut self.old {
-                Some(old) => match old.next()? {
-                    Some(piece) => piece,
-                    None => {
-                        self.old = None;
-                        continue;
-                    }
-                },
-                None => match self.lines.next()? {
-                    Some(piece) => piece,
-                    None => return Ok(None),
-                },
-            };
+            let Some(piece) = self.piece()? else { return Ok(None) };
             let bytes = self.filtered(&piece);
             if !bytes.is_empty() || self.over {
                 return Ok(Some(bytes).filter(|bytes| !bytes.is_empty()));
             }
         }
+    }
+
+    /// The next whole lines: of what was rotated away first.
+    fn piece(&mut self) -> io::Result<Option<Vec<u8>>> {
+        if let Some(old) = &mut self.old {
+            if let Some(piece) = old.next()? {
+                return Ok(Some(piece));
+            }
+            self.old = None;
+        }
+        self.lines.next()
     }
 
     fn filtered(&mut self, piece: &[u8]) -> Bytes {
@@ -222,13 +221,7 @@ impl Reader {
     fn last(&mut self, tail: usize) -> io::Result<Bytes> {
         let mut kept: VecDeque<Vec<u8>> = VecDeque::new();
         let mut whole = 0;
-        while let Some(piece) = self.old.as_mut().map_or(Ok(None), Lines::next).and_then(|old| match old {
-            Some(piece) => Ok(Some(piece)),
-            None => {
-                self.old = None;
-                self.lines.next()
-            }
-        })? {
+        while let Some(piece) = self.piece()? {
             for line in piece.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
                 let Some(read) = record(line) else { continue };
                 if !self.filter.wants(&read) {

@@ -14,7 +14,8 @@ const PODS: u32 = 500;
 pub fn capacity(folder: &Path) -> Value {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let memory = memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
+    let memory =
+        memory.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse().ok());
     let disk = rustix::fs::statvfs(folder).map_or(0, |about| about.f_blocks * about.f_frsize / 1024);
     json!({
         "cpu": cpus.to_string(),
@@ -110,7 +111,7 @@ fn conditions(node: &runtime::Node, now: &str) -> Value {
     let mut ready = "kubelet is posting ready status".to_owned();
     for (what, limit) in [("memory", &limits.memory_limits), ("cpu", &limits.cpu_limits)] {
         if let Availability::No(why) = limit {
-            ready.push_str(&format!("; {what} limits do not hold here: {why}"));
+            ready.extend(["; ", what, " limits do not hold here: ", why]);
         }
     }
     let fine = |kind: &str, reason: &str, what: &str| condition(kind, "False", reason, format!("kubelet has {what}"));

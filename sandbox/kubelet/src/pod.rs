@@ -98,8 +98,10 @@ impl Worker {
             if let Some((reason, message)) = refused.take() {
                 self.machine.happened(Happened::Ends(Ending::Failed { reason, message }), Timestamp::now());
             }
-            if std::mem::take(&mut first) && self.machine.containers.iter().any(|container| container.created > 0)
-                && self.machine.ending.is_none() && !self.machine.has_finished()
+            if std::mem::take(&mut first)
+                && self.machine.containers.iter().any(|container| container.created > 0)
+                && self.machine.ending.is_none()
+                && !self.machine.has_finished()
             {
                 let text = "Pod sandbox changed, it will be killed and re-created.";
                 self.shared.events.normal(&self.pod, None, "SandboxChanged", text);

@@ -79,17 +79,14 @@ pub fn security(
 }
 
 fn verify_non_root(pod: &Value, container: &Value, wanted: Option<u32>, image_user: &str) -> Result<(), String> {
-    let place =
-        format!("(pod: \"{}\", container: {})", crate::read::title(pod), crate::read::text(container, "name"));
+    let place = format!("(pod: \"{}\", container: {})", crate::read::title(pod), crate::read::text(container, "name"));
     let user = image_user.split(':').next().unwrap_or_default();
     match (wanted, user.parse::<u32>()) {
         (Some(0), _) => Err(format!("container's runAsUser breaks non-root policy {place}")),
-        (Some(_), _) => Ok(()),
-        (None, Ok(0)) => Err(format!("container has runAsNonRoot and image will run as root {place}")),
-        (None, Ok(_)) => Ok(()),
-        (None, Err(_)) if user.is_empty() => {
+        (None, number) if user.is_empty() || number == Ok(0) => {
             Err(format!("container has runAsNonRoot and image will run as root {place}"))
         }
+        (Some(_), _) | (None, Ok(_)) => Ok(()),
         (None, Err(_)) => Err(format!(
             "container has runAsNonRoot and image has non-numeric user ({user}), cannot verify user is non-root {place}"
         )),
@@ -101,7 +98,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn pod(of_pod: Value, own: Value) -> Value {
+    fn pod(of_pod: &Value, own: &Value) -> Value {
         json!({
             "metadata": { "name": "p", "namespace": "n", "uid": "u" },
             "spec": { "securityContext": of_pod, "containers": [{ "name": "c", "securityContext": own }] },
@@ -117,16 +114,17 @@ mod tests {
         Ok(Identity { user, group, groups: vec![99], home: "/".into() })
     }
 
-    fn work_out(of_pod: Value, own: Value, image_user: &str) -> Result<Security, Refused> {
+    fn work_out(of_pod: &Value, own: &Value, image_user: &str) -> Result<Security, Refused> {
         let pod = pod(of_pod, own);
         security(&pod, &pod["spec"]["containers"][0], image_user, find)
     }
 
     #[test]
     fn the_containers_own_word_counts_before_the_pods_and_the_images() {
-        let both = work_out(json!({ "runAsUser": 5, "runAsGroup": 6 }), json!({ "runAsUser": 8 }), "app").expect("fine");
+        let both =
+            work_out(&json!({ "runAsUser": 5, "runAsGroup": 6 }), &json!({ "runAsUser": 8 }), "app").expect("fine");
         assert_eq!((both.user, both.group), (8, 6));
-        let image = work_out(json!({ "fsGroup": 3, "supplementalGroups": [2] }), json!({}), "app").expect("fine");
+        let image = work_out(&json!({ "fsGroup": 3, "supplementalGroups": [2] }), &json!({}), "app").expect("fine");
         assert_eq!((image.user, image.group, image.groups), (7, 70, vec![2, 3, 99]));
     }
 
@@ -135,8 +133,18 @@ mod tests {
         let place = "(pod: \"p_n(u)\", container: c)";
         for (of_pod, own, user, message) in [
             (json!({ "runAsNonRoot": true }), json!({}), "", "container has runAsNonRoot and image will run as root"),
-            (json!({ "runAsNonRoot": true }), json!({}), "0:0", "container has runAsNonRoot and image will run as root"),
-            (json!({}), json!({ "runAsNonRoot": true, "runAsUser": 0 }), "5", "container's runAsUser breaks non-root policy"),
+            (
+                json!({ "runAsNonRoot": true }),
+                json!({}),
+                "0:0",
+                "container has runAsNonRoot and image will run as root",
+            ),
+            (
+                json!({}),
+                json!({ "runAsNonRoot": true, "runAsUser": 0 }),
+                "5",
+                "container's runAsUser breaks non-root policy",
+            ),
             (
                 json!({ "runAsNonRoot": true }),
                 json!({}),
@@ -144,15 +152,15 @@ mod tests {
                 "container has runAsNonRoot and image has non-numeric user (app), cannot verify user is non-root",
             ),
         ] {
-            assert_eq!(work_out(of_pod, own, user), Err(Refused::Config(format!("{message} {place}"))));
+            assert_eq!(work_out(&of_pod, &own, user), Err(Refused::Config(format!("{message} {place}"))));
         }
-        assert!(work_out(json!({ "runAsNonRoot": true }), json!({ "runAsNonRoot": false }), "").is_ok());
-        assert!(work_out(json!({ "runAsNonRoot": true }), json!({}), "1000").is_ok());
+        assert!(work_out(&json!({ "runAsNonRoot": true }), &json!({ "runAsNonRoot": false }), "").is_ok());
+        assert!(work_out(&json!({ "runAsNonRoot": true }), &json!({}), "1000").is_ok());
     }
 
     #[test]
     fn privileged_containers_are_refused_by_name() {
-        let refused = work_out(json!({}), json!({ "privileged": true }), "").expect_err("refused");
+        let refused = work_out(&json!({}), &json!({ "privileged": true }), "").expect_err("refused");
         assert!(matches!(refused, Refused::Create(why) if why.contains("privileged")));
     }
 }

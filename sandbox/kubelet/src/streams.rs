@@ -51,7 +51,9 @@ impl PodStreams for Kubelet {
     async fn exec(&self, pod: &Value, container: &str, options: ExecOptions) -> Result<ExecSession, Status> {
         let instance = self.shared().instance(uid(pod), container).filter(|instance| instance.runs);
         let Some(instance) = instance else {
-            return Err(Status::internal(format!("unable to upgrade connection: container not found (\"{container}\")")));
+            return Err(Status::internal(format!(
+                "unable to upgrade connection: container not found (\"{container}\")"
+            )));
         };
         let config = ExecConfig {
             arguments: options.command,

@@ -108,7 +108,11 @@ async fn write(
     let account = pod["spec"]["serviceAccountName"].as_str().filter(|name| !name.is_empty()).unwrap_or("default");
     let tokens = |wish: &TokenWish<'_>| {
         let request = apiserver::TokenRequest {
-            audiences: Some(wish.audience).filter(|audience| !audience.is_empty()).map(str::to_owned).into_iter().collect(),
+            audiences: Some(wish.audience)
+                .filter(|audience| !audience.is_empty())
+                .map(str::to_owned)
+                .into_iter()
+                .collect(),
             expires_seconds: wish.expires_seconds,
             pod: Some((name(pod).to_owned(), uid(pod).to_owned())),
         };
@@ -142,9 +146,8 @@ fn fs_group(pod: &Value) -> Option<u32> {
 
 async fn empty_dir(shared: &Shared, pod: &Value, volume_name: &str, empty: &Value) -> Result<Volume, String> {
     let users = list(&pod["spec"]["initContainers"]).iter().chain(list(&pod["spec"]["containers"]));
-    let mounts = |container: &&Value| {
-        list(&container["volumeMounts"]).iter().any(|mount| text(mount, "name") == volume_name)
-    };
+    let mounts =
+        |container: &&Value| list(&container["volumeMounts"]).iter().any(|mount| text(mount, "name") == volume_name);
     // Memory belongs to one mount namespace: what containers share is a folder, in memory or not.
     if text(empty, "medium") == "Memory" && users.filter(mounts).count() == 1 {
         let size = kinds::quantity::from_value(&empty["sizeLimit"]).ok();
@@ -211,8 +214,7 @@ fn host_path(shared: &Shared, source: &Value) -> Result<PathBuf, String> {
 async fn claim(shared: &Shared, pod: &Value, source: &Value) -> Result<Volume, String> {
     let claim_name = text(source, "claimName");
     let claims = kinds::PERSISTENT_VOLUME_CLAIMS;
-    let claim =
-        shared.api.get(claims, namespace(pod), claim_name).map_err(|_| missing(claims, claim_name))?;
+    let claim = shared.api.get(claims, namespace(pod), claim_name).map_err(|_| missing(claims, claim_name))?;
     let volume_name = text(&claim["spec"], "volumeName");
     if text(&claim["status"], "phase") != "Bound" || volume_name.is_empty() {
         return Err(format!("PVC {}/{claim_name} is not bound", namespace(pod)));

@@ -1,8 +1,8 @@
 //! Pods: from their start to their end.
 
 use crate::world::{World, container, is_ready, phase, pod};
-use apiserver::streams::{ExecOptions, LogOptions};
 use apiserver::User;
+use apiserver::streams::{ExecOptions, LogOptions};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -55,9 +55,7 @@ pub async fn a_container_that_is_not_live_is_restarted(world: &World) {
 }
 
 pub async fn what_cannot_start_says_why(world: &World) {
-    let state = |reason: &'static str| {
-        move |pod: &Value| container_status(pod)["state"]["waiting"]["reason"] == reason
-    };
+    let state = |reason: &'static str| move |pod: &Value| container_status(pod)["state"]["waiting"]["reason"] == reason;
     let mut missing = pod("missing", &[]);
     missing["spec"]["containers"][0]["image"] = "nothing:1".into();
     world.create(kinds::PODS, missing).await;
@@ -94,7 +92,10 @@ pub async fn init_containers_come_first_and_volumes_are_shared(world: &World) {
 
 pub async fn settings_reach_programs_and_change_while_they_run(world: &World) {
     world.create(kinds::CONFIG_MAPS, json!({ "metadata": { "name": "set" }, "data": { "color": "blue" } })).await;
-    let mut pod = pod("settings", &["read", "/set/color", "+", "variable", "IP", "+", "wait-for", "/set/size", "+", "read", "/set/color"]);
+    let mut pod = pod(
+        "settings",
+        &["read", "/set/color", "+", "variable", "IP", "+", "wait-for", "/set/size", "+", "read", "/set/color"],
+    );
     let spec = &mut pod["spec"]["containers"][0];
     spec["volumeMounts"] = json!([{ "name": "set", "mountPath": "/set" }]);
     spec["env"] = json!([{ "name": "IP", "valueFrom": { "fieldRef": { "fieldPath": "status.podIP" } } }]);

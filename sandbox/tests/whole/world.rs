@@ -1,7 +1,7 @@
 //! A sandbox with one image, and ways to look at it.
 
 use apiserver::streams::{LogOptions, PodStreams};
-use apiserver::{Api, ListOptions, User, WriteOptions};
+use apiserver::{Api, DeleteOptions, ListOptions, User, WriteOptions};
 use futures::StreamExt;
 use kinds::Resource;
 use sandbox::{Options, Sandbox};
@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How long anything may take before the test gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 pub struct World {
     pub folder: tempfile::TempDir,
@@ -54,7 +54,7 @@ impl World {
 
     pub async fn delete(&self, resource: &'static Resource, name: &str) {
         let by = User::system("admin");
-        self.api().delete(&by, resource, ("default", name), &Default::default()).await.expect("deleted");
+        self.api().delete(&by, resource, ("default", name), &DeleteOptions::default()).await.expect("deleted");
     }
 
     pub fn get(&self, resource: &'static Resource, name: &str) -> Option<Arc<Value>> {
@@ -62,12 +62,7 @@ impl World {
     }
 
     /// Waits until the object is as wanted; panics with the object when it does not become so.
-    pub async fn until(
-        &self,
-        resource: &'static Resource,
-        name: &str,
-        wanted: impl Fn(&Value) -> bool,
-    ) -> Arc<Value> {
+    pub async fn until(&self, resource: &'static Resource, name: &str, wanted: impl Fn(&Value) -> bool) -> Arc<Value> {
         let found = wait(|| self.get(resource, name).filter(|object| wanted(object))).await;
         found.unwrap_or_else(|| {
             let object = self.get(resource, name);
@@ -116,9 +111,7 @@ impl World {
     pub async fn until_log(&self, pod: &str, wanted: &str) {
         let began = |pod: &Value| pod["status"]["containerStatuses"][0]["containerID"].is_string();
         self.until(kinds::PODS, pod, began).await;
-        let said = wait_for(|| async {
-            self.log(pod, LogOptions::default()).await.contains(wanted).then_some(())
-        });
+        let said = wait_for(|| async { self.log(pod, LogOptions::default()).await.contains(wanted).then_some(()) });
         assert!(said.await.is_some(), "{pod} does not say {wanted:?}");
     }
 }

@@ -70,9 +70,7 @@ fn repository(name: &str) -> Result<String, InvalidReference> {
         _ => path.to_owned(),
     };
     if path.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Err(InvalidReference(format!(
-            "invalid reference format: repository name ({path}) must be lowercase"
-        )));
+        return Err(InvalidReference(format!("invalid reference format: repository name ({path}) must be lowercase")));
     }
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let part_ok = |part: &str| {

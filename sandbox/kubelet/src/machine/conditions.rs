@@ -36,7 +36,7 @@ impl Machine {
         let incomplete = self.names(|machine, index| {
             let (container, planned) = (&machine.containers[index], &machine.plan.containers[index]);
             match planned.role {
-                Role::Init => !machine.is_ready(container, planned),
+                Role::Init => !Self::is_ready(container, planned),
                 Role::Sidecar => container.running().is_none_or(|running| !running.started || running.hook),
                 Role::Main => false,
             }
@@ -55,7 +55,7 @@ impl Machine {
         }
         let unready = self.names(|machine, index| {
             let planned = &machine.plan.containers[index];
-            planned.role != Role::Init && !machine.is_ready(&machine.containers[index], planned)
+            planned.role != Role::Init && !Self::is_ready(&machine.containers[index], planned)
         });
         if unready.is_empty() {
             return Ok(());

@@ -1,6 +1,8 @@
 //! What an event does to a pod's state.
 
-use super::{Container, Counter, Ending, Ground, Happened, Life, Machine, ProbeKind, Running, StartFailure, Termination};
+use super::{
+    Container, Counter, Ending, Ground, Happened, Life, Machine, ProbeKind, Running, StartFailure, Termination,
+};
 use super::{Waiting, after};
 use jiff::Timestamp;
 
@@ -61,7 +63,7 @@ impl Machine {
         let ready = started && planned.probes[ProbeKind::Readiness as usize].is_none();
         container.begin_instance();
         container.waiting = None;
-        container.container_id = Some(id.clone());
+        container.latest_id = Some(id.clone());
         container.image = Some((planned.image.clone(), image_id));
         container.life = Life::Running(Running { id, since: now, hook, started, ready, counters: Default::default() });
     }

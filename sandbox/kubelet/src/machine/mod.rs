@@ -16,8 +16,8 @@ mod tests;
 
 pub use back_off::BackOff;
 use jiff::Timestamp;
-pub use status::CONTAINER_SCHEME;
 pub use plan::{Plan, Planned, ProbeKind, RestartPolicy, Role};
+pub use status::CONTAINER_SCHEME;
 use std::net::Ipv4Addr;
 
 /// How one instance of a container ended.
@@ -101,7 +101,7 @@ pub struct Container {
     /// The image that the latest instance was started with: as asked for, and as found.
     pub image: Option<(String, String)>,
     /// The latest instance, without scheme.
-    pub container_id: Option<String>,
+    pub latest_id: Option<String>,
     restart_anyway: bool,
     back_off: BackOff,
     image_back_off: BackOff,
@@ -119,7 +119,7 @@ impl Container {
             restart_count: 0,
             created: 0,
             image: None,
-            container_id: None,
+            latest_id: None,
             restart_anyway: false,
             back_off: BackOff::default(),
             image_back_off: BackOff::default(),

@@ -39,7 +39,7 @@ impl Container {
         let id = text(told, "containerID");
         if !id.is_empty() || self.restart_count > 0 {
             self.created = self.restart_count + 1;
-            self.container_id = Some(id.rsplit("//").next().unwrap_or_default().to_owned());
+            self.latest_id = Some(id.rsplit("//").next().unwrap_or_default().to_owned());
             self.image = Some((image.to_owned(), text(told, "imageID").to_owned()));
         }
         self.last = termination(&told["lastState"]["terminated"]);

@@ -53,9 +53,11 @@ impl Machine {
     }
 
     /// Whether the container counts as ready.
-    pub(super) fn is_ready(&self, container: &Container, planned: &Planned) -> bool {
+    pub(super) fn is_ready(container: &Container, planned: &Planned) -> bool {
         match planned.role {
-            Role::Init => container.exited.as_ref().is_some_and(|exited| exited.exit_code == 0) && container.shows_exit(),
+            Role::Init => {
+                container.exited.as_ref().is_some_and(|exited| exited.exit_code == 0) && container.shows_exit()
+            }
             Role::Sidecar | Role::Main => container.running().is_some_and(|running| running.ready && !running.hook),
         }
     }
@@ -67,14 +69,14 @@ impl Machine {
         if let Some(requests) = definition["resources"].get("requests").filter(|_| state.created > 0) {
             put("allocatedResources", requests.clone());
         }
-        if let Some(id) = state.container_id.as_ref().filter(|id| !id.is_empty()) {
+        if let Some(id) = state.latest_id.as_ref().filter(|id| !id.is_empty()) {
             put("containerID", format!("{CONTAINER_SCHEME}{id}").into());
         }
         put("image", planned.image.as_str().into());
         put("imageID", state.image.as_ref().map_or("", |(_, id)| id).into());
         put("lastState", state.last_state());
         put("name", planned.name.as_str().into());
-        put("ready", self.is_ready(state, planned).into());
+        put("ready", Self::is_ready(state, planned).into());
         if state.created > 0 {
             put("resources", definition.get("resources").cloned().unwrap_or_else(|| json!({})));
         }
@@ -124,7 +126,8 @@ impl Machine {
             let all = self.containers.iter().zip(&self.plan.containers).filter(|(_, planned)| planned.role == role);
             all.clone().count() > 0
                 && all.into_iter().all(|(container, _)| {
-                    container.life == Life::Idle && container.exited.as_ref().is_some_and(|exited| exited.exit_code == 0)
+                    container.life == Life::Idle
+                        && container.exited.as_ref().is_some_and(|exited| exited.exit_code == 0)
                 })
         };
         if !alive && over && forced {

@@ -6,7 +6,7 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).expect("in range")
 }
 
-fn pod(policy: &str, init: Value, containers: Value) -> Value {
+fn pod(policy: &str, init: &Value, containers: &Value) -> Value {
     json!({
         "metadata": { "name": "p", "namespace": "n", "uid": "u", "generation": 1 },
         "spec": { "restartPolicy": policy, "terminationGracePeriodSeconds": 30,
@@ -17,7 +17,7 @@ fn pod(policy: &str, init: Value, containers: Value) -> Value {
 }
 
 fn simple(policy: &str) -> Value {
-    pod(policy, json!([]), json!([{ "name": "c", "image": "i" }]))
+    pod(policy, &json!([]), &json!([{ "name": "c", "image": "i" }]))
 }
 
 /// A machine with its pod and a clock, driven as the worker drives it.
@@ -169,7 +169,7 @@ fn init_containers_run_one_by_one_and_sidecars_stay() {
         { "name": "s", "image": "i", "restartPolicy": "Always" },
         { "name": "b", "image": "i" },
     ]);
-    let mut drive = Drive::new(pod("Never", init, json!([{ "name": "c", "image": "i" }])));
+    let mut drive = Drive::new(pod("Never", &init, &json!([{ "name": "c", "image": "i" }])));
     assert_eq!(drive.prepared(), [start(0, 0)]);
     assert_eq!(drive.condition("Initialized"), ("False", "ContainersNotInitialized"));
     drive.started(0);
@@ -192,7 +192,7 @@ fn init_containers_run_one_by_one_and_sidecars_stay() {
 #[test]
 fn an_init_container_that_fails_for_good_fails_the_pod() {
     let init = json!([{ "name": "a", "image": "i" }]);
-    let mut drive = Drive::new(pod("Never", init, json!([{ "name": "c", "image": "i" }])));
+    let mut drive = Drive::new(pod("Never", &init, &json!([{ "name": "c", "image": "i" }])));
     drive.prepared();
     drive.started(0);
     assert_eq!(drive.exited(0, 1), [Action::Clear]);
@@ -205,7 +205,7 @@ fn probes_hold_readiness_back_and_restart() {
     let probe = |failure: u32| json!({ "httpGet": {}, "failureThreshold": failure });
     let container = json!([{ "name": "c", "image": "i",
         "startupProbe": probe(3), "readinessProbe": probe(2), "livenessProbe": probe(2) }]);
-    let mut drive = Drive::new(pod("Always", json!([]), container));
+    let mut drive = Drive::new(pod("Always", &json!([]), &container));
     drive.prepared();
     drive.started(0);
     let kinds = |drive: &Drive| drive.machine.wanted_probes().iter().map(|probe| probe.2).collect::<Vec<_>>();
@@ -393,7 +393,11 @@ fn take(drive: &mut Drive, step: &Step) {
 }
 
 fn phase_rank(phase: &str) -> u8 {
-    ["Pending", "Running", "Succeeded", "Failed"].iter().position(|known| *known == phase).map_or(9, |rank| rank as u8)
+    ["Pending", "Running", "Succeeded", "Failed"]
+        .iter()
+        .zip(0..)
+        .find(|(known, _)| **known == phase)
+        .map_or(9, |(_, rank)| rank)
 }
 
 fn counts(drive: &Drive) -> Vec<u64> {
@@ -408,7 +412,10 @@ fn check_legal(drive: &Drive) {
         for container in crate::read::list(&status[field]) {
             let state = container["state"].as_object().expect("a state");
             assert_eq!(state.len(), 1, "exactly one state: {container}");
-            assert!(container["ready"] != true || container["state"]["waiting"].is_null(), "ready and waiting: {container}");
+            assert!(
+                container["ready"] != true || container["state"]["waiting"].is_null(),
+                "ready and waiting: {container}"
+            );
         }
     }
     let ready = drive.condition("Ready").0 == "True";
@@ -430,7 +437,7 @@ proptest! {
             { "name": "c", "image": "i", "livenessProbe": probes, "readinessProbe": probes },
             { "name": "d", "image": "i", "startupProbe": probes },
         ]);
-        let mut drive = Drive::new(pod(policy, init, main));
+        let mut drive = Drive::new(pod(policy, &init, &main));
         drive.decide();
         for each in &steps {
             let (phase, before) = (drive.phase().to_owned(), counts(&drive));

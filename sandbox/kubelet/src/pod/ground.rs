@@ -80,7 +80,8 @@ fn resolv_conf(spec: &Value, namespace: &str, dns: Ipv4Addr) -> String {
         }
     }
     let config = &spec["dnsConfig"];
-    let texts = |field: &str| list(&config[field]).iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
+    let texts =
+        |field: &str| list(&config[field]).iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
     servers.extend(texts("nameservers"));
     searches.extend(texts("searches"));
     for option in list(&config["options"]) {
@@ -90,11 +91,13 @@ fn resolv_conf(spec: &Value, namespace: &str, dns: Ipv4Addr) -> String {
     }
     let mut out = String::new();
     if !searches.is_empty() {
-        out.push_str(&format!("search {}\n", searches.join(" ")));
+        out.extend(["search ", &searches.join(" "), "\n"]);
     }
-    servers.iter().for_each(|server| out.push_str(&format!("nameserver {server}\n")));
+    for server in &servers {
+        out.extend(["nameserver ", server, "\n"]);
+    }
     if !options.is_empty() {
-        out.push_str(&format!("options {}\n", options.join(" ")));
+        out.extend(["options ", &options.join(" "), "\n"]);
     }
     out
 }

@@ -61,7 +61,8 @@ pub async fn run(start: Start, tell: impl Fn(Happened)) {
     }
     shared.events.normal(pod, Some(&container), "Created", &format!("Created container: {container}"));
     shared.events.normal(pod, Some(&container), "Started", &format!("Started container {container}"));
-    let instance = Instance { id: id.clone(), attempt: start.attempt, runs: true, stop_signal: signal(&image.stop_signal) };
+    let instance =
+        Instance { id: id.clone(), attempt: start.attempt, runs: true, stop_signal: signal(&image.stop_signal) };
     shared.remember(uid(pod), &container, instance.clone());
     let post_start = &start.container["lifecycle"]["postStart"];
     let has_hook = post_start.is_object();
@@ -145,9 +146,8 @@ impl Start {
 
     fn config(&self, image: &Image, id: &str) -> Result<ContainerConfig, StartFailure> {
         let (shared, pod, container) = (&self.shared, &self.pod, &self.container);
-        let find = |resource: &'static kinds::Resource, wanted: &str| {
-            shared.api.get(resource, namespace(pod), wanted).ok()
-        };
+        let find =
+            |resource: &'static kinds::Resource, wanted: &str| shared.api.get(resource, namespace(pod), wanted).ok();
         let facts = shared.facts(pod, Some(self.address));
         let own = environment(container, &self.services(), &find, &facts).map_err(StartFailure::Config)?;
         let who = security(pod, container, &image.user, |user| runtime::find_user(&image.root, user));
@@ -293,7 +293,8 @@ fn make_log_folder(log: &Path, attempt: u32) -> std::io::Result<()> {
 
 /// The number of a signal that an image names; SIGTERM unless it is known.
 fn signal(name: &str) -> i32 {
-    let numbers = [("HUP", 1), ("INT", 2), ("QUIT", 3), ("KILL", 9), ("USR1", 10), ("USR2", 12), ("TERM", 15), ("WINCH", 28)];
+    let numbers =
+        [("HUP", 1), ("INT", 2), ("QUIT", 3), ("KILL", 9), ("USR1", 10), ("USR2", 12), ("TERM", 15), ("WINCH", 28)];
     let plain = name.strip_prefix("SIG").unwrap_or(name);
     let known = numbers.iter().find(|(known, _)| *known == plain).map(|(_, number)| *number);
     known.or_else(|| plain.parse().ok()).unwrap_or(15)
@@ -309,5 +310,6 @@ fn oom_score(pod: &Value) -> i32 {
 
 /// 64 digits that no other instance has.
 fn fresh_id() -> String {
-    (0..4).map(|part| format!("{:016x}", RandomState::new().hash_one(part))).collect()
+    let [a, b, c, d] = [0, 1, 2, 3].map(|part| RandomState::new().hash_one(part));
+    format!("{a:016x}{b:016x}{c:016x}{d:016x}")
 }

@@ -65,6 +65,9 @@ fn a_projected_volume_joins_its_sources() {
     ]);
     let volume = json!({ "projected": { "sources": sources, "defaultMode": 420 } });
     let all = read(&volume).expect("there");
-    assert_eq!(all, [file("ca.crt", "1", 0o644), file("labels", "x=\"y\"", 0o644), file("token", "token for \"\"", 0o644)]);
+    assert_eq!(
+        all,
+        [file("ca.crt", "1", 0o644), file("labels", "x=\"y\"", 0o644), file("token", "token for \"\"", 0o644)]
+    );
     assert_eq!(token_seconds(&volume), Some(3607));
 }

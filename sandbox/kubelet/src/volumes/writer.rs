@@ -8,6 +8,7 @@ use std::path::Path;
 
 const CURRENT: &str = "..data";
 const NEXT: &str = "..data_tmp";
+const VERSIONS: [&str; 2] = ["..version-0", "..version-1"];
 
 /// Writes a volume's files: into a fresh folder, to which the link `..data` then turns at once; the files' names are links
 /// through it. Returns whether anything was written: files that are there already stay as they are.
@@ -16,9 +17,9 @@ pub fn write(folder: &Path, files: &Files) -> io::Result<bool> {
     if before.as_ref().is_some_and(|before| is_same(&folder.join(before), files)) {
         return Ok(false);
     }
-    let name = (0..).map(|number| format!("..version-{number}")).find(|name| !folder.join(name).exists());
-    let name = name.unwrap_or_default();
-    let fresh = folder.join(&name);
+    remove_others(folder, before.as_deref())?;
+    let name = if before.as_deref() == Some(Path::new(VERSIONS[0])) { VERSIONS[1] } else { VERSIONS[0] };
+    let fresh = folder.join(name);
     make_folder(&fresh)?;
     for (path, file) in files {
         let path = fresh.join(path);
@@ -31,13 +32,21 @@ pub fn write(folder: &Path, files: &Files) -> io::Result<bool> {
         fs::set_permissions(&path, fs::Permissions::from_mode(file.mode))?;
     }
     let _ = fs::remove_file(folder.join(NEXT));
-    symlink(&name, folder.join(NEXT))?;
+    symlink(name, folder.join(NEXT))?;
     fs::rename(folder.join(NEXT), folder.join(CURRENT))?;
     link_names(folder, files)?;
-    if let Some(before) = before {
-        let _ = fs::remove_dir_all(folder.join(before));
-    }
+    remove_others(folder, Some(Path::new(name)))?;
     Ok(true)
+}
+
+/// Removes the versions that nobody is led to: old ones, and what was left half written.
+fn remove_others(folder: &Path, current: Option<&Path>) -> io::Result<()> {
+    for version in VERSIONS.map(Path::new) {
+        if current != Some(version) && folder.join(version).exists() {
+            fs::remove_dir_all(folder.join(version))?;
+        }
+    }
+    Ok(())
 }
 
 /// A folder that everybody may read.
