@@ -1,12 +1,35 @@
 //! Jobs.
 
-use crate::edit::{fill, fill_empty, has, items, object, part, set};
+use crate::edit::{fill, fill_empty, has, items, object, part};
+use crate::edit::{list, text};
 use crate::pod::default_template;
-use crate::rules::Rules;
+use crate::rules::{Label, Rules};
+use crate::shown::{self, AGE, CONTAINERS, IMAGES, NAME, SELECTOR, column};
+use crate::table_columns::Column;
+use jiff::Timestamp;
 use serde_json::Value;
 
-pub(crate) static RULES: Rules =
-    Rules { default, prepare_create, has_generation: true, has_status: true, ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules {
+    default,
+    prepare_create,
+    has_generation: true,
+    has_status: true,
+    columns: COLUMNS,
+    cells,
+    field_labels: &[Label("status.successful", "status.succeeded", "0")],
+    ..Rules::NONE
+};
+
+const COLUMNS: &[Column] = &[
+    NAME,
+    column("Status", "What has become of the job."),
+    column("Completions", "Pods that succeeded, of those wanted."),
+    column("Duration", "Time from its start to its end, or to now."),
+    AGE,
+    CONTAINERS,
+    IMAGES,
+    SELECTOR,
+];
 
 /// Labels with the job's name, old and new.
 const NAME_LABELS: [&str; 2] = ["job-name", "batch.kubernetes.io/job-name"];
@@ -58,6 +81,44 @@ fn prepare_create(job: &mut Value) {
 /// What a job was given by [`prepare_create`], for checks.
 pub(crate) fn generated_labels() -> impl Iterator<Item = (&'static str, bool)> {
     NAME_LABELS.into_iter().map(|label| (label, false)).chain(UID_LABELS.into_iter().map(|label| (label, true)))
+}
+
+fn cells(job: &Value, now: Timestamp) -> Vec<Value> {
+    let (spec, status) = (&job["spec"], &job["status"]);
+    let succeeded = status["succeeded"].as_i64().unwrap_or_default();
+    let completions = match (spec["completions"].as_i64(), spec["parallelism"].as_i64().unwrap_or_default()) {
+        (Some(completions), _) => format!("{succeeded}/{completions}"),
+        (None, parallelism) if parallelism > 1 => format!("{succeeded}/1 of {parallelism}"),
+        (None, _) => format!("{succeeded}/1"),
+    };
+    let time = |field: &str| shown::read_time(text(status, field));
+    let end = time("completionTime").unwrap_or(now);
+    let duration = time("startTime").map(|start| shown::duration(end.as_second() - start.as_second()));
+    let [names, images] = shown::containers(job);
+    vec![
+        shown::name(job),
+        state(job).into(),
+        completions.into(),
+        duration.unwrap_or_default().into(),
+        shown::age(job, now),
+        names,
+        images,
+        shown::selector(&spec["selector"]),
+    ]
+}
+
+/// What has become of the job, in one word.
+fn state(job: &Value) -> &'static str {
+    let conditions = list(&job["status"], "conditions");
+    let is = |name: &str| conditions.iter().any(|each| each["type"] == name && each["status"] == "True");
+    let ended = ["Complete", "Failed"].into_iter().find(|name| is(name));
+    let states =
+        [("Suspended", "Suspended"), ("FailureTarget", "FailureTarget"), ("SuccessCriteriaMet", "SuccessCriteriaMet")];
+    match ended {
+        Some(ended) => ended,
+        None if has(&job["metadata"], "deletionTimestamp") => "Terminating",
+        None => states.iter().find(|(name, _)| is(name)).map_or("Running", |(_, state)| state),
+    }
 }
 
 #[cfg(test)]

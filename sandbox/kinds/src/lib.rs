@@ -11,6 +11,7 @@ mod node;
 mod refused;
 mod resource;
 mod rules;
+mod shown;
 mod steps;
 mod table;
 mod table_columns;
@@ -42,6 +43,7 @@ mod storage_class;
 pub use cause::{Cause, summary};
 pub use refused::refused;
 pub use resource::{Resource, Subresource};
+pub use shown::duration;
 pub use steps::{
     cells, columns, default, field_label, prepare_create, prepare_update, validate_create, validate_update,
 };

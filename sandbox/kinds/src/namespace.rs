@@ -1,10 +1,24 @@
 //! Namespaces.
 
 use crate::edit::{self, list, object, set, text};
-use crate::rules::Rules;
+use crate::rules::{Label, Rules};
+use crate::shown::{self, AGE, NAME, column};
+use crate::table_columns::Column;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-pub(crate) static RULES: Rules = Rules { default, prepare_create, prepare_update, has_status: true, ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules {
+    default,
+    prepare_create,
+    prepare_update,
+    has_status: true,
+    columns: COLUMNS,
+    cells,
+    field_labels: &[Label("status.phase", "status.phase", ""), Label("name", "metadata.name", "")],
+    ..Rules::NONE
+};
+
+const COLUMNS: &[Column] = &[NAME, column("Status", "Whether the namespace lives."), AGE];
 
 fn default(namespace: &mut Value) {
     label(namespace);
@@ -36,4 +50,8 @@ fn prepare_create(namespace: &mut Value) {
 /// Finalizers of the specification change by the subresource `finalize` alone.
 fn prepare_update(old: &Value, new: &mut Value) {
     set(new, "spec", old.get("spec").cloned().unwrap_or_else(|| json!({})));
+}
+
+fn cells(namespace: &Value, now: Timestamp) -> Vec<Value> {
+    vec![shown::name(namespace), namespace["status"]["phase"].clone(), shown::age(namespace, now)]
 }

@@ -57,7 +57,7 @@ impl<'a> Node<'a> {
     }
 
     /// The entries of a map in its own order; none when it is not a map.
-    pub fn entries<'b>(&'b self) -> impl Iterator<Item = (&'b str, Node<'b>)> {
+    pub fn entries(&self) -> impl Iterator<Item = (&str, Node<'_>)> {
         let entries = self.value.as_object().into_iter().flatten();
         entries.map(move |(key, value)| (key.as_str(), Node { parent: Some(self), step: Step::Key(key), value }))
     }

@@ -1,10 +1,35 @@
 //! Nodes.
 
 use crate::edit::{fill, has, part};
-use crate::rules::Rules;
+use crate::edit::{list, text};
+use crate::rules::{Label, Rules};
+use crate::shown::{self, AGE, NAME, column, or, wide};
+use crate::table_columns::Column;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-pub(crate) static RULES: Rules = Rules { default, has_status: true, has_status_from_start: true, ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules {
+    default,
+    has_status: true,
+    has_status_from_start: true,
+    columns: COLUMNS,
+    cells,
+    field_labels: &[Label("spec.unschedulable", "spec.unschedulable", "false"), Label("name", "metadata.name", "")],
+    ..Rules::NONE
+};
+
+const COLUMNS: &[Column] = &[
+    NAME,
+    column("Status", "Whether it can run pods."),
+    column("Roles", "What it is for."),
+    AGE,
+    column("Version", "Version of its kubelet."),
+    wide("Internal-IP", "Address inside the cluster."),
+    wide("External-IP", "Address outside of it."),
+    wide("OS-Image", "Operating system."),
+    wide("Kernel-Version", "Version of the kernel."),
+    wide("Container-Runtime", "What runs the containers."),
+];
 
 fn default(node: &mut Value) {
     if let Some(spec) = part(node, "spec").filter(|spec| has(spec, "podCIDR")) {
@@ -16,4 +41,50 @@ fn default(node: &mut Value) {
         let capacity = status["capacity"].clone();
         fill(status, "allocatable", capacity);
     }
+}
+
+fn cells(node: &Value, now: Timestamp) -> Vec<Value> {
+    let info = &node["status"]["nodeInfo"];
+    let known = |field: &str| Value::from(or(text(info, field), "<unknown>"));
+    vec![
+        shown::name(node),
+        state(node).into(),
+        roles(node).into(),
+        shown::age(node, now),
+        text(info, "kubeletVersion").into(),
+        address(node, "InternalIP").into(),
+        address(node, "ExternalIP").into(),
+        known("osImage"),
+        known("kernelVersion"),
+        known("containerRuntimeVersion"),
+    ]
+}
+
+fn state(node: &Value) -> String {
+    let ready = list(&node["status"], "conditions").iter().find(|condition| condition["type"] == "Ready");
+    let state = match ready {
+        Some(condition) if condition["status"] == "True" => "Ready",
+        Some(_) => "NotReady",
+        None => "Unknown",
+    };
+    let closed = if node["spec"]["unschedulable"] == true { ",SchedulingDisabled" } else { "" };
+    format!("{state}{closed}")
+}
+
+fn roles(node: &Value) -> String {
+    let role = |(label, value): (&String, &Value)| match label.strip_prefix("node-role.kubernetes.io/") {
+        Some(role) => Some(role.to_owned()),
+        None if label == "kubernetes.io/role" => value.as_str().map(str::to_owned),
+        None => None,
+    };
+    let labels = node["metadata"]["labels"].as_object().into_iter().flatten();
+    let mut roles: Vec<String> = labels.filter_map(role).filter(|role| !role.is_empty()).collect();
+    roles.sort();
+    roles.dedup();
+    or(&roles.join(","), "<none>").to_owned()
+}
+
+fn address<'a>(node: &'a Value, kind: &str) -> &'a str {
+    let found = list(&node["status"], "addresses").iter().find(|address| address["type"] == kind);
+    found.map_or("<none>", |found| text(found, "address"))
 }

@@ -2,10 +2,32 @@
 
 use crate::edit::{fill, object, part};
 use crate::pod::default_template;
-use crate::rules::Rules;
+use crate::rules::{Label, Rules};
+use crate::shown::{self, AGE, CONTAINERS, IMAGES, NAME, SELECTOR, number};
+use crate::table_columns::Column;
+use jiff::Timestamp;
 use serde_json::Value;
 
-pub(crate) static RULES: Rules = Rules { default, has_generation: true, has_status: true, ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules {
+    default,
+    has_generation: true,
+    has_status: true,
+    columns: COLUMNS,
+    cells,
+    field_labels: &[Label("status.replicas", "status.replicas", "0")],
+    ..Rules::NONE
+};
+
+const COLUMNS: &[Column] = &[
+    NAME,
+    number("Desired", "Pods that are wanted."),
+    number("Current", "Pods that are there."),
+    number("Ready", "Pods that are ready."),
+    AGE,
+    CONTAINERS,
+    IMAGES,
+    SELECTOR,
+];
 
 fn default(controller: &mut Value) {
     let Some(spec) = object(controller, "spec") else { return };
@@ -18,4 +40,20 @@ fn default(controller: &mut Value) {
         }
     }
     default_template(controller);
+}
+
+fn cells(controller: &Value, now: Timestamp) -> Vec<Value> {
+    let (spec, status) = (&controller["spec"], &controller["status"]);
+    let count = |value: &Value| Value::from(value.as_i64().unwrap_or_default());
+    let [names, images] = shown::containers(controller);
+    vec![
+        shown::name(controller),
+        count(&spec["replicas"]),
+        count(&status["replicas"]),
+        count(&status["readyReplicas"]),
+        shown::age(controller, now),
+        names,
+        images,
+        shown::labels(&spec["selector"]),
+    ]
 }

@@ -2,6 +2,7 @@
 
 use crate::cause::Causes;
 use crate::node::Node;
+use crate::shown;
 use crate::table_columns::Column;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -36,10 +37,12 @@ pub(crate) struct Rules {
     /// A row's cells, as many as columns.
     pub cells: fn(&Value, Timestamp) -> Vec<Value>,
     /// What field selectors can name beyond `metadata.name` and `metadata.namespace`.
-    pub field_labels: &'static [&'static str],
-    /// How such a label is read when the path is not the label itself.
-    pub field_label: fn(&Value, &str) -> Option<String>,
+    pub field_labels: &'static [Label],
 }
+
+/// A field selector's name, the way to the field, and what it reads when there is nothing.
+#[derive(Debug)]
+pub(crate) struct Label(pub &'static str, pub &'static str, pub &'static str);
 
 impl Rules {
     /// A kind with metadata only.
@@ -55,9 +58,8 @@ impl Rules {
         name: |_| None,
         validate: |_, _| {},
         validate_update: |_, _, _| {},
-        columns: &[],
-        cells: |_, _| Vec::new(),
+        columns: shown::PLAIN,
+        cells: shown::plain,
         field_labels: &[],
-        field_label: |_, _| None,
     };
 }

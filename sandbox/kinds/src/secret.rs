@@ -1,17 +1,23 @@
 //! Secrets.
 
 use crate::edit::{fill, object, remove, set};
-use crate::rules::Rules;
+use crate::rules::{Label, Rules};
+use crate::shown::{self, AGE, NAME, column};
+use crate::table_columns::Column;
+use jiff::Timestamp;
 use serde_json::Value;
 
-pub(crate) static RULES: Rules = Rules { default, ..Rules::NONE };
+pub(crate) static RULES: Rules =
+    Rules { default, columns: COLUMNS, cells, field_labels: &[Label("type", "type", "")], ..Rules::NONE };
+
+const COLUMNS: &[Column] = &[NAME, column("Type", "Type of the secret."), column("Data", "Number of entries."), AGE];
 
 fn default(secret: &mut Value) {
-    if let Some(Value::Object(texts)) = remove(secret, "stringData") {
-        if let Some(data) = object(secret, "data") {
-            for (key, value) in texts {
-                set(data, &key, encode(value.as_str().unwrap_or_default().as_bytes()));
-            }
+    if let Some(Value::Object(texts)) = remove(secret, "stringData")
+        && let Some(data) = object(secret, "data")
+    {
+        for (key, value) in texts {
+            set(data, &key, encode(value.as_str().unwrap_or_default().as_bytes()));
         }
     }
     fill(secret, "type", "Opaque");
@@ -31,6 +37,11 @@ fn encode(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+fn cells(secret: &Value, now: Timestamp) -> Vec<Value> {
+    let count = secret["data"].as_object().map_or(0, serde_json::Map::len);
+    vec![shown::name(secret), secret["type"].clone(), count.into(), shown::age(secret, now)]
 }
 
 #[cfg(test)]

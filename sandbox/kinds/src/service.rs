@@ -1,16 +1,38 @@
 //! Services.
 
 use crate::edit::{fill, has, items, list, object, part, remove, set, text};
-use crate::rules::Rules;
+use crate::rules::{Label, Rules};
+use crate::shown::{self, AGE, NAME, SELECTOR, column, or};
+use crate::table_columns::Column;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
-pub(crate) static RULES: Rules = Rules { default, prepare_create, prepare_update, has_status: true, ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules {
+    default,
+    prepare_create,
+    prepare_update,
+    has_status: true,
+    columns: COLUMNS,
+    cells,
+    field_labels: &[Label("spec.clusterIP", "spec.clusterIP", ""), Label("spec.type", "spec.type", "")],
+    ..Rules::NONE
+};
+
+const COLUMNS: &[Column] = &[
+    NAME,
+    column("Type", "How the service is reached."),
+    column("Cluster-IP", "Address inside the cluster."),
+    column("External-IP", "Addresses outside of it."),
+    column("Port(s)", "Ports of the service."),
+    AGE,
+    SELECTOR,
+];
 
 fn default(service: &mut Value) {
-    if let Some(status) = part(service, "status") {
-        if let Some(balancer) = part(status, "loadBalancer") {
-            items(balancer, "ingress").filter(|it| has(it, "ip")).for_each(|it| fill(it, "ipMode", "VIP"));
-        }
+    if let Some(status) = part(service, "status")
+        && let Some(balancer) = part(status, "loadBalancer")
+    {
+        items(balancer, "ingress").filter(|it| has(it, "ip")).for_each(|it| fill(it, "ipMode", "VIP"));
     }
     let Some(spec) = object(service, "spec") else { return };
     default_affinity(spec);
@@ -172,5 +194,44 @@ fn drop_unchanged(before: &Value, spec: &mut Value, fields: &[&str]) {
         if before.get(field) == spec.get(field) {
             remove(spec, field);
         }
+    }
+}
+
+fn cells(service: &Value, now: Timestamp) -> Vec<Value> {
+    let spec = &service["spec"];
+    let port = |port: &Value| {
+        let (number, protocol) = (port["port"].as_i64().unwrap_or_default(), text(port, "protocol"));
+        match port["nodePort"].as_i64() {
+            Some(node) => format!("{number}:{node}/{protocol}"),
+            None => format!("{number}/{protocol}"),
+        }
+    };
+    let ports: Vec<String> = list(spec, "ports").iter().map(port).collect();
+    let address = list(spec, "clusterIPs").first().and_then(Value::as_str).unwrap_or("<none>");
+    vec![
+        shown::name(service),
+        text(spec, "type").into(),
+        address.into(),
+        external_addresses(service).into(),
+        or(&ports.join(","), "<none>").into(),
+        shown::age(service, now),
+        shown::labels(&spec["selector"]),
+    ]
+}
+
+fn external_addresses(service: &Value) -> String {
+    let spec = &service["spec"];
+    let given = list(spec, "externalIPs").iter().filter_map(Value::as_str);
+    match text(spec, "type") {
+        "ExternalName" => text(spec, "externalName").to_owned(),
+        "LoadBalancer" => {
+            let ingress = list(&service["status"]["loadBalancer"], "ingress").iter();
+            let mut found: Vec<&str> = ingress.map(|it| or(text(it, "ip"), text(it, "hostname"))).collect();
+            found.retain(|address| !address.is_empty());
+            found.extend(given);
+            or(&found.join(","), "<pending>").to_owned()
+        }
+        "ClusterIP" | "NodePort" => or(&given.collect::<Vec<_>>().join(","), "<none>").to_owned(),
+        _ => "<unknown>".to_owned(),
     }
 }

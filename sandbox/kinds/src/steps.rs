@@ -4,6 +4,7 @@ use crate::amounts;
 use crate::cause::{Cause, Causes};
 use crate::node::Node;
 use crate::resource::Resource;
+use crate::rules::Label;
 use crate::table_columns::Column;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -119,7 +120,14 @@ pub fn field_label(resource: &Resource, object: &Value, path: &str) -> Option<St
     match path {
         "metadata.name" => Some(text(&object["metadata"]["name"])),
         "metadata.namespace" if resource.namespaced => Some(text(&object["metadata"]["namespace"])),
-        other if resource.rules.field_labels.contains(&other) => (resource.rules.field_label)(object, other),
-        _ => None,
+        other => {
+            let Label(_, way, empty) = resource.rules.field_labels.iter().find(|label| label.0 == other)?;
+            let value = way.split('.').fold(object, |value, field| &value[field]);
+            Some(match value {
+                Value::Null => (*empty).to_owned(),
+                Value::String(text) => text.clone(),
+                simple => simple.to_string(),
+            })
+        }
     }
 }

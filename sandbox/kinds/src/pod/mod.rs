@@ -1,11 +1,12 @@
 //! Pods: what they get, what they may be, how they are shown.
 
 use crate::edit::{self, list};
-use crate::rules::Rules;
+use crate::rules::{Label, Rules};
 use serde_json::{Value, json};
 
 mod defaults;
 mod helpers;
+mod table;
 
 pub(crate) use defaults::default_template;
 pub use helpers::*;
@@ -16,6 +17,18 @@ pub(crate) static RULES: Rules = Rules {
     prepare_status,
     has_generation: true,
     has_status: true,
+    columns: table::COLUMNS,
+    cells: table::cells,
+    field_labels: &[
+        Label("spec.nodeName", "spec.nodeName", ""),
+        Label("spec.restartPolicy", "spec.restartPolicy", ""),
+        Label("spec.schedulerName", "spec.schedulerName", ""),
+        Label("spec.serviceAccountName", "spec.serviceAccountName", ""),
+        Label("spec.hostNetwork", "spec.hostNetwork", "false"),
+        Label("status.phase", "status.phase", ""),
+        Label("status.podIP", "status.podIP", ""),
+        Label("status.nominatedNodeName", "status.nominatedNodeName", ""),
+    ],
     ..Rules::NONE
 };
 
