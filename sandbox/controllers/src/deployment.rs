@@ -316,4 +316,5 @@ impl Controller for Deployments {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)]
 mod tests;

@@ -218,6 +218,7 @@ impl Controller for Endpoints {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)]
 mod tests {
     use super::*;
 

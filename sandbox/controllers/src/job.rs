@@ -192,4 +192,5 @@ fn time_to_live(job: &Value, now: jiff::Timestamp) -> Option<SignedDuration> {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)]
 mod tests;

@@ -200,9 +200,9 @@ mod tests {
     #[tokio::test]
     async fn of_two_pauses_the_shorter_one_counts() {
         let queue = Queue::default();
-        queue.add_after("a", Duration::from_secs(3600));
+        queue.add_after("a", Duration::from_hours(1));
         queue.add_after("a", Duration::from_millis(1));
-        queue.add_after("a", Duration::from_secs(3600));
+        queue.add_after("a", Duration::from_hours(1));
         assert_eq!(queue.next().await, "a");
         queue.done(&"a");
         assert_eq!(next(&queue), None);

@@ -366,4 +366,5 @@ impl Controller for Scheduler {
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)]
 mod tests;

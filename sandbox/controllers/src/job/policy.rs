@@ -98,6 +98,7 @@ pub fn early_success(job: &Value, succeeded: &Indexes, completions: usize) -> Op
 }
 
 #[cfg(test)]
+#[allow(clippy::needless_pass_by_value)]
 mod tests {
     use super::*;
     use serde_json::json;

@@ -62,7 +62,9 @@ impl World {
             Action::Status(_, job) => self.job = job,
             Action::Release(ids, finalizer) => {
                 for id in ids {
-                    self.edit(&id.name, |pod| drop(remove_finalizer(pod, finalizer)));
+                    self.edit(&id.name, |pod| {
+                        remove_finalizer(pod, finalizer);
+                    });
                 }
             }
             _ => {}

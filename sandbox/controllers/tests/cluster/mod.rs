@@ -1,5 +1,7 @@
 //! A cluster without processes: the API, the controllers, and a stand-in for the kubelet.
 
+#![allow(dead_code, clippy::needless_pass_by_value)]
+
 use apiserver::{Api, DeleteOptions, ListOptions, Propagation, Selector, User, WriteOptions};
 use controllers::{Controllers, Options};
 use serde_json::{Value, json};
