@@ -120,6 +120,7 @@ impl Api {
 
     pub(crate) async fn create_with(&self, request: &Request<'_>, object: Value) -> Result<Written, Status> {
         admission::settle(self, request.resource, request.namespace, &object).await;
+        admission::settle(self, request.resource, request.namespace, &object).await;
         self.locked(request, |writing| self.insert(writing, request, object, true)).await
     }
 
@@ -134,6 +135,9 @@ impl Api {
 
     pub(crate) async fn patch_with(&self, request: &Request<'_>, patch: &Patch) -> Result<Written, Status> {
         let (resource, namespace, name) = (request.resource, request.namespace, request.name);
+        if let Patch::Apply { config, .. } = patch {
+            admission::settle(self, resource, namespace, config).await;
+        }
         if let Patch::Apply { config, .. } = patch {
             admission::settle(self, resource, namespace, config).await;
         }
@@ -193,6 +197,7 @@ impl Api {
             return Err(Status::invalid(resource, &name, causes));
         }
         admission::review(self, &request.attempt(Operation::Create, None), &object, &mut warnings)?;
+        admission::review(self, &request.attempt(Operation::Create, None), &object, &mut warnings)?;
         let object = if request.options.dry_run {
             Arc::new(object)
         } else {
@@ -225,6 +230,7 @@ impl Api {
         if !causes.is_empty() {
             return Err(Status::invalid(resource, request.name, causes));
         }
+        admission::review(self, &request.attempt(Operation::Update, Some(old)), &new, &mut warnings)?;
         admission::review(self, &request.attempt(Operation::Update, Some(old)), &new, &mut warnings)?;
         let written = |object| Ok(Written { object, created: false, warnings });
         if patches::same_but_times(old, &new) {
