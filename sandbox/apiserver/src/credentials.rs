@@ -84,7 +84,7 @@ impl Credentials {
         let administrator = files.identity("administrator", || {
             let mut params = named("kubernetes-admin", Some("system:masters"));
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-            signed(params, &issuer).map_err(|cause| files.certificate(cause))
+            signed(&params, &issuer).map_err(|cause| files.certificate(cause))
         })?;
         let token_key = files.text("tokens.key", || {
             Ok(KeyPair::generate().map_err(|cause| files.certificate(cause))?.serialize_pem())
@@ -188,7 +188,7 @@ fn server(names: &[&str], issuer: &Issuer<'_, KeyPair>) -> Result<Identity, rcge
         })
         .collect::<Result<_, rcgen::Error>>()?;
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    signed(params, issuer)
+    signed(&params, issuer)
 }
 
 fn named(name: &str, group: Option<&str>) -> CertificateParams {
@@ -201,7 +201,7 @@ fn named(name: &str, group: Option<&str>) -> CertificateParams {
     params
 }
 
-fn signed(params: CertificateParams, issuer: &Issuer<'_, KeyPair>) -> Result<Identity, rcgen::Error> {
+fn signed(params: &CertificateParams, issuer: &Issuer<'_, KeyPair>) -> Result<Identity, rcgen::Error> {
     let key = KeyPair::generate()?;
     Ok(Identity { certificate: params.signed_by(&key, issuer)?.pem(), key: key.serialize_pem() })
 }

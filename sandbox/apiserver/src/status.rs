@@ -48,9 +48,9 @@ impl Status {
     #[must_use]
     pub fn about(mut self, resource: &Resource, name: &str) -> Self {
         let details = self.details.get_or_insert_default();
-        details.name = name.to_owned();
-        details.group = resource.group.to_owned();
-        details.kind = resource.plural.to_owned();
+        name.clone_into(&mut details.name);
+        resource.group.clone_into(&mut details.group);
+        resource.plural.clone_into(&mut details.kind);
         self
     }
 

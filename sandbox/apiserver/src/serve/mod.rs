@@ -38,7 +38,7 @@ use crate::{Api, Credentials, Status, User};
 /// A client that does not finish its handshake in this time is let go.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often the store is asked to forget.
-const FORGET: Duration = Duration::from_secs(60);
+const FORGET: Duration = Duration::from_mins(1);
 /// Watches can begin this far back, as with the real server's database.
 const REMEMBERED_SECONDS: u64 = 300;
 

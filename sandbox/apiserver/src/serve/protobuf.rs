@@ -187,14 +187,14 @@ fn value(form: &str, wire: Wire<'_>, depth: u8) -> Option<Value> {
         ("d", Wire::Number(number)) => Number::from_f64(f64::from_bits(number)).map(Value::Number),
         ("s", Wire::Bytes(text)) => Some(Value::String(String::from_utf8(text.to_vec()).ok()?)),
         ("y", Wire::Bytes(bytes)) => Some(Value::String(STANDARD.encode(bytes))),
-        (_, Wire::Bytes(bytes)) => match form.strip_prefix('!') {
-            Some(form) => own(form, bytes),
-            None => {
-                let mut object = Map::new();
-                message(messages().get(form)?, bytes, &mut object, depth)?;
-                Some(Value::Object(object))
+        (_, Wire::Bytes(bytes)) => {
+            if let Some(form) = form.strip_prefix('!') {
+                return own(form, bytes);
             }
-        },
+            let mut object = Map::new();
+            message(messages().get(form)?, bytes, &mut object, depth)?;
+            Some(Value::Object(object))
+        }
         _ => None,
     }
 }
@@ -220,9 +220,8 @@ fn own(form: &str, bytes: &[u8]) -> Option<Value> {
             let time = Timestamp::new(signed(1), i32::try_from(signed(2)).ok()?).ok()?;
             format!("{time:.6}").into()
         }
-        "string" => text(first).into(),
         "either" if numbers[1] == 0 => Value::from(signed(2)),
-        "either" => text(first).into(),
+        "either" | "string" => text(first).into(),
         "json" if first.is_empty() => Value::Null,
         "json" => serde_json::from_slice(first).ok()?,
         "nanoseconds" => format!("{}s", signed(1) / 1_000_000_000).into(),

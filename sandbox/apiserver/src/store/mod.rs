@@ -65,7 +65,7 @@ impl Store {
     /// Opens the store in this folder, or makes it.
     pub fn open(folder: &Path) -> Result<Self, DiskError> {
         let (disk, objects, revision) = Disk::open(folder)?;
-        let tables = kinds::all().iter().map(|resource| Table::new(resource, revision)).collect();
+        let tables = kinds::all().iter().map(|_| Table::new(revision)).collect();
         let mut state = State { revision, tables, owned: HashMap::new(), on_node: HashMap::new() };
         for (place, object) in objects {
             state.load(place, Arc::new(object));

@@ -5,7 +5,6 @@ use std::ops::Bound;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kinds::Resource;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -19,8 +18,6 @@ pub(crate) struct Table {
     /// Changes up to this revision are forgotten.
     forgotten: u64,
     bell: watch::Sender<u64>,
-    /// The resource of these objects.
-    pub resource: &'static Resource,
 }
 
 /// A change as watches tell it.
@@ -45,9 +42,9 @@ pub(crate) fn key(namespace: &str, name: &str) -> String {
 }
 
 impl Table {
-    pub(super) fn new(resource: &'static Resource, revision: u64) -> Self {
+    pub(super) fn new(revision: u64) -> Self {
         let bell = watch::channel(revision).0;
-        Self { objects: BTreeMap::new(), changes: VecDeque::new(), forgotten: revision, bell, resource }
+        Self { objects: BTreeMap::new(), changes: VecDeque::new(), forgotten: revision, bell }
     }
 
     /// One object.

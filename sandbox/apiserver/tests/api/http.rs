@@ -24,19 +24,54 @@ async fn refusals_are_statuses_with_the_real_words() {
     let table: Vec<(&str, &str, &str, &Value, u16, &str)> = vec![
         ("GET", "/api/v1/namespaces/default/configmaps/no", "", &nothing, 404, "configmaps \"no\" not found"),
         ("POST", MAPS, "", &old, 400, "resourceVersion should not be set on objects to be created"),
-        ("PUT", &one, "", &old, 409, "Operation cannot be fulfilled on configmaps \"one\": the object has been modified; \
-            please apply your changes to the latest version and try again"),
-        ("POST", &strict, "", &typo, 400, "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding \
-            error: unknown field \"dota\""),
-        ("POST", MAPS, "", &wrong, 400, "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: json: cannot \
-            unmarshal number into Go struct field ConfigMap.data of type string"),
-        ("POST", MAPS, "text/plain", &old, 415, "the body of the request was in an unknown format - accepted media types \
-            include: application/json, application/yaml, application/vnd.kubernetes.protobuf"),
+        (
+            "PUT",
+            &one,
+            "",
+            &old,
+            409,
+            "Operation cannot be fulfilled on configmaps \"one\": the object has been modified; \
+            please apply your changes to the latest version and try again",
+        ),
+        (
+            "POST",
+            &strict,
+            "",
+            &typo,
+            400,
+            "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding \
+            error: unknown field \"dota\"",
+        ),
+        (
+            "POST",
+            MAPS,
+            "",
+            &wrong,
+            400,
+            "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: json: cannot \
+            unmarshal number into Go struct field ConfigMap.data of type string",
+        ),
+        (
+            "POST",
+            MAPS,
+            "text/plain",
+            &old,
+            415,
+            "the body of the request was in an unknown format - accepted media types \
+            include: application/json, application/yaml, application/vnd.kubernetes.protobuf",
+        ),
         ("POST", &one, "", &old, 405, "the server does not allow this method on the requested resource"),
         ("POST", "/api/v1/namespaces/no/configmaps", "", &typo, 404, "namespaces \"no\" not found"),
         ("GET", "/apis/nothing/v1/things", "", &nothing, 404, "the server could not find the requested resource"),
-        ("GET", "/apis/apps/v1/statefulsets", "", &nothing, 404, "the sandbox does not have statefulsets.apps: use a \
-            Deployment with one replica and a PersistentVolumeClaim"),
+        (
+            "GET",
+            "/apis/apps/v1/statefulsets",
+            "",
+            &nothing,
+            404,
+            "the sandbox does not have statefulsets.apps: use a \
+            Deployment with one replica and a PersistentVolumeClaim",
+        ),
     ];
     for (method, path, kind, body, code, message) in table {
         let (seen, status) = served.ask(method, path, kind, body).await;

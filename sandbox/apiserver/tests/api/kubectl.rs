@@ -36,7 +36,12 @@ async fn kubectl_applies_compares_patches_and_deletes() {
         (&["apply", "-f", "-"], MAP, true, "configmap/one unchanged"),
         (&["diff", "-f", "-"], &changed, false, "+  a: \"2\""),
         (&["apply", "-f", "-"], &changed, true, "configmap/one configured"),
-        (&["apply", "--server-side", "--field-manager=other", "-f", "-"], MAP, false, "conflict with \"kubectl-client-side"),
+        (
+            &["apply", "--server-side", "--field-manager=other", "-f", "-"],
+            MAP,
+            false,
+            "conflict with \"kubectl-client-side",
+        ),
         (&["apply", "--server-side", "--force-conflicts", "-f", "-"], MAP, true, "configmap/one serverside-applied"),
         (&["apply", "-f", "-"], &typo, false, "strict decoding error: unknown field \"dota\""),
         (&["label", "configmap", "one", "color=red"], "", true, "configmap/one labeled"),

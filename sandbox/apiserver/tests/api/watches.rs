@@ -31,7 +31,9 @@ async fn a_watch_tells_each_change_once_while_many_write() {
                     true
                 };
                 api.modify(&by, kinds::CONFIG_MAPS, None, ("default", &name), change).await.expect("it is there");
-                api.delete(&by, kinds::CONFIG_MAPS, ("default", &name), &DeleteOptions::default()).await.expect("it is there");
+                api.delete(&by, kinds::CONFIG_MAPS, ("default", &name), &DeleteOptions::default())
+                    .await
+                    .expect("it is there");
             }
         })
     });
