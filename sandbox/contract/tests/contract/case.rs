@@ -14,9 +14,6 @@ use tokio::process::{Child, Command};
 use crate::cluster::{Answer, Caller, Cluster, text};
 use crate::kinds;
 
-/// Nothing that a statement waits for takes longer on a machine that is not overloaded.
-const PATIENCE: Duration = Duration::from_secs(90);
-
 /// The image whose program does what its arguments say.
 pub const IMAGE: &str = "contract-tool:1";
 
@@ -73,11 +70,6 @@ impl Case {
         let value = self.names.lock().unwrap().value(&value.into());
         let before = self.seen.lock().unwrap().insert(label.to_owned(), value);
         assert!(before.is_none(), "{label:?} was seen twice");
-    }
-
-    /// From now on this text is called so in what is recorded.
-    pub fn call_it(&self, text: &str, name: &str) {
-        self.names.lock().unwrap().call(text, name);
     }
 
     /// The path of an object, or of all of a kind where the name is empty.
@@ -165,7 +157,7 @@ impl Case {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        let found = tokio::time::timeout(PATIENCE, search).await;
+        let found = tokio::time::timeout(self.cluster.patience, search).await;
         found.unwrap_or_else(|_| {
             let mut last = last.lock().unwrap().take();
             if let Some(metadata) = last["object"]["metadata"].as_object_mut() {
@@ -188,7 +180,12 @@ impl Case {
             if wanted(&answer) {
                 return answer;
             }
-            assert!(begin.elapsed() < PATIENCE, "waited in vain for {kind} {name}: {} {}", answer.code, answer.body);
+            assert!(
+                begin.elapsed() < self.cluster.patience,
+                "waited in vain for {kind} {name}: {} {}",
+                answer.code,
+                answer.body
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -206,7 +203,11 @@ impl Case {
             if wanted(&items) {
                 return items;
             }
-            assert!(begin.elapsed() < PATIENCE, "waited in vain for {kind}{query}: {}", Value::from(items));
+            assert!(
+                begin.elapsed() < self.cluster.patience,
+                "waited in vain for {kind}{query}: {}",
+                Value::from(items)
+            );
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -280,7 +281,7 @@ impl Case {
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(input.as_bytes()).await.unwrap();
         drop(stdin);
-        let output = tokio::time::timeout(PATIENCE, child.wait_with_output());
+        let output = tokio::time::timeout(self.cluster.patience, child.wait_with_output());
         let output = output.await.unwrap_or_else(|_| panic!("kubectl {line} does not end")).unwrap();
         let names = self.names.lock().unwrap();
         let lines = |bytes: &[u8]| -> Vec<String> {

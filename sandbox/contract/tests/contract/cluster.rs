@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use contract::normal::Names;
 use futures::io::{AsyncBufReadExt, Lines};
@@ -24,6 +25,8 @@ pub struct Cluster {
     pub cache: tempfile::TempDir,
     /// The one node that the pods of the statements run on.
     pub node: Value,
+    /// Nothing that a statement waits for takes longer, on a machine that is not overloaded.
+    pub patience: Duration,
     count: AtomicU32,
     run: String,
 }
@@ -143,7 +146,7 @@ impl Caller {
 
 impl Cluster {
     /// The cluster of a kubeconfig.
-    pub async fn open(kubeconfig: PathBuf) -> Self {
+    pub async fn open(kubeconfig: PathBuf, patience: Duration) -> Self {
         let file = Kubeconfig::read_from(&kubeconfig).unwrap();
         let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.unwrap();
         config.default_retry = false;
@@ -151,7 +154,16 @@ impl Cluster {
         let client = Client::try_from(config.clone()).unwrap();
         let node = Caller(client.clone()).call("GET", "/api/v1/nodes", "", None).await.items().remove(0);
         let run = format!("{:x}", std::process::id());
-        Self { config, client, kubeconfig, cache: tempfile::tempdir().unwrap(), node, count: AtomicU32::new(0), run }
+        Self {
+            config,
+            client,
+            kubeconfig,
+            patience,
+            cache: tempfile::tempdir().unwrap(),
+            node,
+            count: AtomicU32::new(0),
+            run,
+        }
     }
 
     /// A caller with a token of a service account, or with none.

@@ -99,7 +99,7 @@ impl Targets {
             drop(sandbox::stop(folder.path()));
             drop(child.wait());
         }));
-        Ok(Arc::new(runtime.block_on(Cluster::open(kubeconfig))))
+        Ok(Arc::new(runtime.block_on(Cluster::open(kubeconfig, Duration::from_secs(25)))))
     }
 
     fn start_kind(&self, runtime: &Runtime) -> Result<Arc<Cluster>, String> {
@@ -131,7 +131,7 @@ impl Targets {
         }
         kind(&["load", "docker-image", IMAGE, "--name", &name])?;
         self.ends.lock().unwrap().push(Box::new(move || drop(folder)));
-        Ok(Arc::new(runtime.block_on(Cluster::open(kubeconfig))))
+        Ok(Arc::new(runtime.block_on(Cluster::open(kubeconfig, Duration::from_secs(90)))))
     }
 }
 
