@@ -1,6 +1,6 @@
 //! Streams into and out of pods: logs, commands, ports.
 //!
-//! A node implements [`PodStreams`]; the rest is how clients reach it: plain HTTP for logs, WebSockets and SPDY/3.1 for
+//! A node implements [`PodStreams`]; the rest is how clients reach it: plain HTTP for logs, WebSocket and SPDY/3.1 for
 //! commands and ports.
 
 use std::io;

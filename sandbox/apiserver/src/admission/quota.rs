@@ -66,7 +66,7 @@ fn check_left(api: &Api, attempt: &Attempt<'_>, quota: &Value, new: &Value) -> R
     {
         let before = usage::of(attempt.resource, old);
         for (name, amount) in &mut requested {
-            *amount = *amount - before.get(name).copied().unwrap_or_default();
+            *amount -= before.get(name).copied().unwrap_or_default();
         }
     }
     requested.retain(|name, amount| hard.contains_key(name) && !amount.is_zero() && !amount.is_negative());

@@ -111,7 +111,7 @@ fn allocate_ports(service: &mut Value, others: &[Arc<Value>], may_give: bool) ->
     taken.extend(own.iter().filter_map(wished));
     let mut given: Vec<(Value, u64)> =
         own.iter().filter_map(|port| Some((port["port"].clone(), wished(port)?))).collect();
-    let mut start = u64::from(seed(metadata::text(service, "uid")));
+    let start = u64::from(seed(metadata::text(service, "uid")));
     for (place, port) in own.iter().enumerate().filter(|(_, port)| may_give && wished(port).is_none()) {
         let shared = given.iter().find(|(number, _)| *number == port["port"]).map(|(_, node_port)| *node_port);
         let node_port = match shared {
@@ -119,7 +119,6 @@ fn allocate_ports(service: &mut Value, others: &[Arc<Value>], may_give: bool) ->
             None => free_port(&taken, start)
                 .ok_or_else(|| Status::internal("failed to allocate a nodePort: range is full"))?,
         };
-        start += 1;
         taken.insert(node_port);
         given.push((port["port"].clone(), node_port));
         service["spec"]["ports"][place]["nodePort"] = json!(node_port);

@@ -18,8 +18,8 @@ pub(crate) fn check_escalation(api: &Api, attempt: &Attempt<'_>, new: &Value) ->
     let may = |verb: &str, resource: &str, name: &str| {
         let group = "rbac.authorization.k8s.io";
         let namespace = attempt.namespace;
-        allowed(api, attempt.by, &Attributes { verb, group, resource, name, namespace, ..Attributes::default() })
-            .allowed
+        let wanted = Attributes { verb, group, resource, namespace, name, ..Attributes::default() };
+        allowed(api, attempt.by, &wanted).allowed
     };
     let name = metadata::text(new, "name");
     let rules = if is_role {
@@ -65,10 +65,10 @@ fn pieces(rule: &Value) -> Vec<Value> {
                 if names.peek().is_none() {
                     pieces.push(piece.clone());
                 }
-                for name in names {
-                    let mut named = piece.clone();
-                    named["resourceNames"] = json!([name]);
-                    pieces.push(named);
+                for object in names {
+                    let mut one = piece.clone();
+                    one["resourceNames"] = json!([object]);
+                    pieces.push(one);
                 }
             }
         }

@@ -40,7 +40,7 @@ fn account(name: &str) -> User {
     }
 }
 
-fn binding(name: &str, role: (&str, &str), subject: Value) -> Value {
+fn binding(name: &str, role: (&str, &str), subject: &Value) -> Value {
     let reference = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": role.0, "name": role.1});
     json!({"metadata": {"name": name}, "roleRef": reference, "subjects": [subject]})
 }
@@ -61,7 +61,7 @@ async fn a_service_account_may_do_what_a_role_of_its_namespace_gives() {
     let role = json!({"metadata": {"name": "reader"}, "rules": [
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]});
     create(&api, kinds::ROLES, "a", role).await.unwrap();
-    create(&api, kinds::ROLE_BINDINGS, "a", binding("r", ("Role", "reader"), to_account("b"))).await.unwrap();
+    create(&api, kinds::ROLE_BINDINGS, "a", binding("r", ("Role", "reader"), &to_account("b"))).await.unwrap();
     let decision = allowed(&api, &account("b"), &list("pods", "a"));
     let expected = "RBAC: allowed by RoleBinding \"r/a\" of Role \"reader\" to ServiceAccount \"b/a\"";
     assert_eq!((decision.allowed, decision.reason.as_str()), (true, expected));
@@ -86,9 +86,9 @@ async fn everybody_may_discover_and_ask_what_he_may_do() {
 #[tokio::test]
 async fn aggregated_roles_have_the_rules_of_those_they_gather() {
     let (_folder, api) = api().await;
-    let bound = binding("v", ("ClusterRole", "view"), to_account("b"));
+    let bound = binding("v", ("ClusterRole", "view"), &to_account("b"));
     create(&api, kinds::ROLE_BINDINGS, "a", bound).await.unwrap();
-    let bound = binding("a", ("ClusterRole", "admin"), to_account("boss"));
+    let bound = binding("a", ("ClusterRole", "admin"), &to_account("boss"));
     create(&api, kinds::ROLE_BINDINGS, "a", bound).await.unwrap();
     let may = |user: &str, wanted: Attributes<'_>| allowed(&api, &account(user), &wanted).allowed;
     let create_role = Attributes {
@@ -109,7 +109,7 @@ async fn aggregated_roles_have_the_rules_of_those_they_gather() {
 #[tokio::test]
 async fn a_binding_to_a_role_that_is_not_there_is_told() {
     let (_folder, api) = api().await;
-    let bound = binding("r", ("ClusterRole", "gone"), json!({"kind": "Group", "name": "system:serviceaccounts:a"}));
+    let bound = binding("r", ("ClusterRole", "gone"), &json!({"kind": "Group", "name": "system:serviceaccounts:a"}));
     create(&api, kinds::ROLE_BINDINGS, "a", bound).await.unwrap();
     let decision = allowed(&api, &account("b"), &list("pods", "a"));
     assert_eq!(decision.reason, "RBAC: clusterrole.rbac.authorization.k8s.io \"gone\" not found");
@@ -118,7 +118,7 @@ async fn a_binding_to_a_role_that_is_not_there_is_told() {
 #[tokio::test]
 async fn nobody_hands_on_what_he_does_not_have() {
     let (_folder, api) = api().await;
-    let bound = binding("a", ("ClusterRole", "admin"), to_account("boss"));
+    let bound = binding("a", ("ClusterRole", "admin"), &to_account("boss"));
     create(&api, kinds::ROLE_BINDINGS, "a", bound).await.unwrap();
     let boss = account("boss");
     let role = |name: &str, resource: &str| json!({"metadata": {"name": name}, "rules": [{"apiGroups": [""], "resources": [resource], "verbs": ["get", "list"]}]});
@@ -130,10 +130,10 @@ async fn nobody_hands_on_what_he_does_not_have() {
          (groups=[\"system:serviceaccounts\" \"system:serviceaccounts:a\" \"system:authenticated\"]) is attempting to grant \
          RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"nodes\"], Verbs:[\"get\" \"list\"]}"
     );
-    let own = binding("own", ("ClusterRole", "view"), to_account("b"));
+    let own = binding("own", ("ClusterRole", "view"), &to_account("b"));
     create_by(&api, &boss, kinds::ROLE_BINDINGS, "a", own).await.unwrap();
-    let all = binding("all", ("ClusterRole", "cluster-admin"), to_account("b"));
+    let all = binding("all", ("ClusterRole", "cluster-admin"), &to_account("b"));
     assert_eq!(create_by(&api, &boss, kinds::ROLE_BINDINGS, "a", all).await.unwrap_err().code, 403);
-    let gone = binding("gone", ("ClusterRole", "gone"), to_account("b"));
+    let gone = binding("gone", ("ClusterRole", "gone"), &to_account("b"));
     assert_eq!(create_by(&api, &boss, kinds::ROLE_BINDINGS, "a", gone).await.unwrap_err().code, 404);
 }

@@ -29,8 +29,6 @@ pub(crate) enum Frame {
 
 /// [`Frame::Reset`]: the stream broke the protocol.
 pub(crate) const PROTOCOL_ERROR: u32 = 1;
-/// [`Frame::Reset`]: the stream is not wanted.
-pub(crate) const REFUSED_STREAM: u32 = 3;
 /// [`Frame::Reset`]: the stream is no longer wanted.
 pub(crate) const CANCEL: u32 = 5;
 
@@ -201,7 +199,9 @@ fn put_flags_and_length(last: bool, length: usize, to: &mut BytesMut) {
 
 fn put_numbers(kind: u16, numbers: &[u32], to: &mut BytesMut) {
     put_control(kind, false, 4 * numbers.len(), to);
-    numbers.iter().for_each(|number| to.put_u32(*number));
+    for number in numbers {
+        to.put_u32(*number);
+    }
 }
 
 fn put_data(stream: u32, data: &[u8], last: bool, to: &mut BytesMut) {
@@ -350,7 +350,9 @@ mod tests {
         ) {
             let (mut encoder, mut decoder) = (Encoder::default(), Decoder::new());
             let (mut wire, mut buffer, mut read) = (BytesMut::new(), BytesMut::new(), Vec::new());
-            frames.iter().for_each(|frame| encoder.encode(frame, &mut wire));
+            for frame in &frames {
+                encoder.encode(frame, &mut wire);
+            }
             for piece in wire.chunks(cut) {
                 buffer.extend_from_slice(piece);
                 read.extend(decode_all(&mut decoder, &mut buffer));

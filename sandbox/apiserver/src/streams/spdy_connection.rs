@@ -29,16 +29,17 @@ pub(crate) fn connect<T: AsyncRead + AsyncWrite + Send + 'static>(transport: T) 
 
 /// Reads until the connection ends, is no SPDY, or nobody listens.
 async fn read<T: AsyncRead>(from: &mut ReadHalf<T>, to: mpsc::Sender<Event>, replies: mpsc::Sender<Frame>) {
-    let (mut decoder, mut buffer, mut newest) = (Decoder::new(), BytesMut::new(), 0);
+    let (mut frames, mut buffer, mut newest) = (Decoder::new(), BytesMut::new(), 0);
     loop {
-        let decoded = decoder.decode(&mut buffer);
-        let Ok(Some(frame)) = decoded else {
+        // What is no SPDY ends the connection as its end does.
+        let Ok(next) = frames.decode(&mut buffer) else { return };
+        let Some(frame) = next else {
             buffer.reserve(16 * 1024);
             let read = tokio::select! {
                 () = to.closed() => return,
                 read = from.read_buf(&mut buffer) => read,
             };
-            if decoded.is_err() || !read.is_ok_and(|count| count > 0) {
+            if !read.is_ok_and(|count| count > 0) {
                 return;
             }
             continue;

@@ -203,7 +203,9 @@ mod tests {
         let second = b"\xc2\xaa\x19\x54\x0e\x25\x12\xd6\x0b\x00\x00\x00\xff\xff";
         let mut unpacker = Unpacker::new();
         let mut blocks = [first.as_slice(), second].map(|block| unpacker.unpack(block).expect("it is read"));
-        blocks.iter_mut().for_each(|headers| headers.sort());
+        for headers in &mut blocks {
+            headers.sort();
+        }
         let expected = |kind| text(&[("port", "8080"), ("requestid", "0"), ("streamtype", kind)]);
         assert_eq!(blocks, [expected("error"), expected("data")]);
     }

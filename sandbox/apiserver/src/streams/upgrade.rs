@@ -19,7 +19,7 @@ const STREAM_PROTOCOL: HeaderName = HeaderName::from_static("x-stream-protocol-v
 
 /// What a resource speaks once upgraded, best first.
 pub(crate) struct Spoken {
-    /// Subprotocols of WebSockets; an empty one stands for none.
+    /// Subprotocols of a WebSocket; an empty one stands for none.
     pub(crate) web_socket: &'static [&'static str],
     /// Protocols on top of SPDY/3.1.
     pub(crate) spdy: &'static [&'static str],

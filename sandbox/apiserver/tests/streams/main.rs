@@ -21,7 +21,7 @@ struct Sandbox {
     _stop: tokio_util::sync::DropGuard,
 }
 
-/// How the programs of the time before WebSockets are asked for.
+/// How the programs of the time before `WebSocket`s are asked for.
 const SPDY: [(&str, &str); 2] =
     [("KUBECTL_REMOTE_COMMAND_WEBSOCKETS", "false"), ("KUBECTL_PORT_FORWARD_WEBSOCKETS", "false")];
 const WEB_SOCKETS: [(&str, &str); 2] =
@@ -125,7 +125,7 @@ async fn input_reaches_the_command_and_comes_back_whole() {
             stdin.write_all(&input).await.unwrap();
             drop(stdin);
         };
-        let (_, received) = tokio::join!(sending, stdout.read_to_end(&mut output));
+        let ((), received) = tokio::join!(sending, stdout.read_to_end(&mut output));
         received.unwrap();
         assert!(child.wait().await.unwrap().success(), "{protocol:?}");
         assert!(output == input, "{protocol:?}: {} of {} bytes", output.len(), input.len());
@@ -200,7 +200,7 @@ async fn exchange(port: u16, size: usize) {
         writer.write_all(&sent).await.unwrap();
         writer.shutdown().await.unwrap();
     };
-    let (_, read) = tokio::join!(sending, reader.read_to_end(&mut received));
+    let ((), read) = tokio::join!(sending, reader.read_to_end(&mut received));
     read.unwrap();
     assert!(received == sent, "{} of {} bytes", received.len(), sent.len());
 }
