@@ -16,7 +16,9 @@ pub(crate) async fn first_objects(api: &Api, address: Ipv4Addr, port: u16) -> Re
         (kinds::SERVICES, "default", kubernetes()),
         (kinds::SERVICES, "kube-system", dns()),
     ];
-    let made = rest.into_iter().map(|(resource, namespace, object)| make(api, &by, resource, namespace, object));
+    let roles = apiserver::default_roles().into_iter().map(|(resource, object)| (resource, "", object));
+    let made =
+        rest.into_iter().chain(roles).map(|(resource, namespace, object)| make(api, &by, resource, namespace, object));
     futures::future::try_join_all(made).await?;
     let slice = endpoints(address, port);
     make(api, &by, kinds::ENDPOINT_SLICES, "default", slice.clone()).await?;

@@ -21,7 +21,7 @@ pub async fn a_service_leads_to_ready_pods_by_its_name(world: &World) {
     let spec = json!({ "selector": { "app": "web" }, "ports": [{ "port": 80, "targetPort": 8080 }] });
     world.create(kinds::SERVICES, json!({ "metadata": { "name": "web" }, "spec": spec })).await;
     world.until(kinds::DEPLOYMENTS, "web", |web| web["status"]["readyReplicas"] == 2).await;
-    let steps = ["fetch-until", "http://web/", "welcome", "+", "fetch", "http://web.default.svc.cluster.local/"];
+    let steps = ["fetch-until", "http://web/", "200 welcome", "+", "fetch", "http://web.default.svc.cluster.local/"];
     world.create(kinds::PODS, pod("client", &steps)).await;
     world.until(kinds::PODS, "client", phase("Succeeded")).await;
 }
