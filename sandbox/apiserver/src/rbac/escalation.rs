@@ -40,7 +40,8 @@ pub(crate) fn check_escalation(api: &Api, attempt: &Attempt<'_>, new: &Value) ->
         if may("bind", resource, reference["name"].as_str().unwrap_or_default()) {
             return Ok(());
         }
-        rules_of(api, reference, attempt.namespace)?
+        // As the real server: told of the binding, not of its role.
+        rules_of(api, reference, attempt.namespace).map_err(|_| Status::not_found(attempt.resource, name))?
     };
     let own: Vec<Value> = granted(api, attempt.by, attempt.namespace).0.into_iter().map(|it| it.rule).collect();
     let missing: Vec<Value> =

@@ -135,5 +135,6 @@ async fn nobody_hands_on_what_he_does_not_have() {
     let all = binding("all", ("ClusterRole", "cluster-admin"), &to_account("b"));
     assert_eq!(create_by(&api, &boss, kinds::ROLE_BINDINGS, "a", all).await.unwrap_err().code, 403);
     let gone = binding("gone", ("ClusterRole", "gone"), &to_account("b"));
-    assert_eq!(create_by(&api, &boss, kinds::ROLE_BINDINGS, "a", gone).await.unwrap_err().code, 404);
+    let refused = create_by(&api, &boss, kinds::ROLE_BINDINGS, "a", gone).await.unwrap_err();
+    assert_eq!(refused.message, "rolebindings.rbac.authorization.k8s.io \"gone\" not found");
 }
