@@ -1,7 +1,8 @@
 //! Builds a program of a cargo workspace into one static file.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -287,23 +288,29 @@ fn explain(package: &str, error: program::Error) -> CargoError {
 
 /// Fails on a program that asks for a dynamic loader.
 fn require_static(path: &Path) -> Result<(), CargoError> {
-    let bytes = fs::read(path).map_err(|source| CargoError::Read { path: path.to_owned(), source })?;
-    match loader(&bytes) {
+    let file = File::open(path).map_err(|source| CargoError::Read { path: path.to_owned(), source })?;
+    let read = |at: u64, length: usize| {
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, at).ok().map(|()| bytes)
+    };
+    match loader(&read) {
         Some(loader) => Err(CargoError::NotStatic { path: path.to_owned(), loader }),
         None => Ok(()),
     }
 }
 
-/// The dynamic loader that a 64-bit little-endian ELF program asks for.
-fn loader(program: &[u8]) -> Option<String> {
-    const INTERPRETER: u32 = 3;
-    let half = |at: usize| Some(usize::from(u16::from_le_bytes(program.get(at..at + 2)?.try_into().ok()?)));
-    let word = |at: usize| Some(u32::from_le_bytes(program.get(at..at + 4)?.try_into().ok()?));
-    let long = |at: usize| usize::try_from(u64::from_le_bytes(program.get(at..at + 8)?.try_into().ok()?)).ok();
-    let (table, size, count) = (long(32)?, half(54)?, half(56)?);
-    let headers = (0..count).map(|index| table + index * size);
-    let header = headers.into_iter().find(|at| word(*at) == Some(INTERPRETER))?;
-    let (start, length) = (long(header + 8)?, long(header + 32)?);
-    let name = program.get(start..start.checked_add(length)?)?;
-    Some(String::from_utf8_lossy(name).trim_end_matches('\0').to_owned())
+/// The dynamic loader that a 64-bit little-endian ELF program asks for. `read` gives so many bytes from a place in the program.
+fn loader(read: &dyn Fn(u64, usize) -> Option<Vec<u8>>) -> Option<String> {
+    const INTERPRETER: u64 = 3;
+    const LONGEST_PATH: u64 = 4096;
+    let number = |at: u64, length: usize| {
+        let bytes = read(at, length)?;
+        Some(bytes.iter().rev().fold(0_u64, |number, byte| number << 8 | u64::from(*byte)))
+    };
+    let (table, size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
+    let mut headers = (0..count).map(|index| table + index * size);
+    let header = headers.find(|at| number(*at, 4) == Some(INTERPRETER))?;
+    let (start, length) = (number(header + 8, 8)?, number(header + 32, 8)?);
+    let name = read(start, usize::try_from(length.min(LONGEST_PATH)).ok()?)?;
+    Some(String::from_utf8_lossy(&name).trim_end_matches('\0').to_owned())
 }

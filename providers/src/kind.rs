@@ -20,6 +20,13 @@ pub const API_SERVER_PORT: u16 = 6443;
 /// The credentials of the cluster's administrator inside the control plane's container.
 pub const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
 
+/// What the control plane of every cluster is told through kubeadm; kind takes the patch whose version is its own.
+///
+/// There is one control plane, so nobody is elected: losing the first election was seen to cost three seconds. And its controllers may
+/// ask more than 20 times a second, which is kube-controller-manager's default: starting all of them took five seconds with it. The
+/// list of the newer version replaces kind's own, so it repeats what kind sets.
+const KUBEADM_PATCHES: &str = include_str!("kind/kubeadm-patches.yaml");
+
 /// A cluster as kind shall make it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configuration {
@@ -35,11 +42,11 @@ impl Configuration {
     /// The configuration in kind's own form, `kind.x-k8s.io/v1alpha4`. The same configuration gives the same bytes.
     pub fn render(&self) -> String {
         let mut lines = vec!["kind: Cluster".to_owned(), "apiVersion: kind.x-k8s.io/v1alpha4".to_owned()];
+        lines.extend(KUBEADM_PATCHES.lines().map(str::to_owned));
         // kubeadm keeps workloads off the control plane with a taint. Of a single node kind takes it away itself, and fails when it
         // is not there.
         if self.nodes > 1 {
-            let patch =
-                ["kubeadmConfigPatches:", "- |", "  kind: InitConfiguration", "  nodeRegistration:", "    taints: []"];
+            let patch = ["- |", "  kind: InitConfiguration", "  nodeRegistration:", "    taints: []"];
             lines.extend(patch.map(str::to_owned));
         }
         lines.push("nodes:".to_owned());

@@ -9,6 +9,7 @@ mod identity;
 mod kinds;
 mod logs;
 mod objects;
+mod transport;
 mod watch;
 
 pub use client::{Client, Clients};

@@ -321,11 +321,23 @@ fn object_node(spec: &Spec, vault: &Vault, index: &Index, object: &Declared) -> 
     vault.seal(&mut manifest);
     let mut node = Node::new(object.address.clone(), identity.to_string(), section);
     node.inputs = json!({"kubeconfig": spec.kubeconfig, "identity": identity, "manifest": manifest});
-    node.needs = vec![Need::milestone(spec.cluster.clone(), "api")];
+    node.needs = vec![match takes_the_default_storage_class(&object.manifest) {
+        true => Need::from(spec.cluster.clone()),
+        false => Need::milestone(spec.cluster.clone(), "api"),
+    }];
     node.needs.extend(object.deliveries.iter().chain(&index.needs(object)).cloned().map(Need::from));
     node.within = Some(spec.cluster.clone());
     node.note = (!object.notes.is_empty()).then(|| object.notes.join(", "));
     node
+}
+
+/// Whether the object claims a volume without saying of which class. A cluster gets its default class last: before that, such a claim
+/// is told that nothing can ever bind it.
+fn takes_the_default_storage_class(manifest: &Value) -> bool {
+    let templates = manifest.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array);
+    let mut claims =
+        templates.into_iter().flatten().chain((manifest["kind"] == "PersistentVolumeClaim").then_some(manifest));
+    claims.any(|claim| claim.pointer("/spec/storageClassName").is_none())
 }
 
 fn ready_node(spec: &Spec, object: &Declared) -> Node {

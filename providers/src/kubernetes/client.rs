@@ -7,8 +7,8 @@ use std::time::Duration;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use tokio::sync::RwLock;
 
-use super::KubernetesError;
 use super::kinds::Kinds;
+use super::{KubernetesError, transport};
 use crate::retry::{self, Policy};
 
 /// No single call takes longer than this; watches and logs are not single calls.
@@ -47,6 +47,8 @@ pub(super) struct Connection {
     text: Arc<str>,
     pub(super) server: Arc<str>,
     pub(super) sdk: kube::Client,
+    /// For calls that turn into something else than HTTP.
+    pub(super) upgrading: kube::Client,
 }
 
 impl Client {
@@ -136,8 +138,9 @@ impl Client {
             .map_err(|error| self.unusable(error))?;
         config.connect_timeout = Some(CONNECT_LIMIT);
         let server: Arc<str> = config.cluster_url.to_string().into();
-        let sdk = kube::Client::try_from(config).map_err(|error| self.unusable(error))?;
-        Ok(Connection { text: text.into(), server, sdk })
+        let sdk = transport::multiplexed(&config).map_err(|error| self.unusable(error))?;
+        let upgrading = kube::Client::try_from(config).map_err(|error| self.unusable(error))?;
+        Ok(Connection { text: text.into(), server, sdk, upgrading })
     }
 
     fn unusable(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> KubernetesError {

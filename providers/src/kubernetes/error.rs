@@ -4,7 +4,8 @@ use kube::core::Status;
 
 use crate::retry::Verdict;
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
+/// What an error of another crate is passed on as.
+pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a call to a Kubernetes API server failed.
 #[derive(Debug, thiserror::Error)]

@@ -144,7 +144,7 @@ impl Route {
         let mut forwarder = self
             .client
             .call(|connection| async move {
-                Api::<Pod>::namespaced(connection.sdk, namespace).portforward(pod, ports).await
+                Api::<Pod>::namespaced(connection.upgrading, namespace).portforward(pod, ports).await
             })
             .await?;
         if let Some(mut stream) = forwarder.take_stream(port) {

@@ -71,6 +71,14 @@ fn needs(graph: &Graph, address: &str) -> Vec<String> {
 }
 
 #[test]
+fn a_claim_without_a_class_waits_for_the_whole_cluster_which_gets_its_default_class_last() {
+    let named = with(object("PersistentVolumeClaim", "named"), "spec", json!({"storageClassName": "fast"}));
+    let graph = graph(&spec(&[("", object("PersistentVolumeClaim", "model")), ("", named)]));
+    assert_eq!(needs(&graph, "object/persistentvolumeclaim/demo/model")[0], "kind-cluster/demo");
+    assert_eq!(needs(&graph, "object/persistentvolumeclaim/demo/named")[0], "kind-cluster/demo@api");
+}
+
+#[test]
 fn a_workload_needs_what_it_refers_to_and_its_images() {
     let pod = json!({"template": {"spec": {"serviceAccountName": "runner", "containers": [{"name": "a", "image": "server",
         "envFrom": [{"configMapRef": {"name": "settings"}}, {"configMapRef": {"name": "elsewhere"}}]}]}}});
