@@ -37,8 +37,11 @@ pub(crate) fn list(
     };
     let limit = options.limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let revision = if revision == 0 { state.revision } else { revision };
+    if revision < table.forgotten() {
+        return Err(expired(options, revision, table.forgotten()));
+    }
     let (items, last, left) = if table.changed_after(revision) {
-        let Some(objects) = table.at(revision) else { return Err(expired(options, revision, table.forgotten())) };
+        let objects = table.at(revision);
         let inside = |key: &str| {
             namespace.is_none_or(|namespace| key.split_once('/').is_some_and(|(first, _)| first == namespace))
                 && after.as_deref().is_none_or(|after| key > after)
@@ -80,11 +83,15 @@ fn write(revision: u64, after: &str) -> String {
 }
 
 fn read(token: &str) -> Result<(u64, Option<String>), Status> {
-    let bad = || Status::bad_request(format!("continue key is not valid: {token}"));
-    let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|_| bad())?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|_| bad())?;
-    let start = value["start"].as_str().ok_or_else(bad)?;
-    Ok((value["rv"].as_u64().ok_or_else(bad)?, Some(start.to_owned())))
+    let bad = |why: &str| Status::bad_request(format!("invalid continue token: continue key is not valid: {why}"));
+    let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|cause| bad(&cause.to_string()))?;
+    let value: Value = serde_json::from_slice(&bytes).map_err(|_| {
+        let first = bytes.first().copied().map_or('\0', char::from);
+        let shown = if first.is_ascii_graphic() { first.to_string() } else { format!("\\u{:04x}", u32::from(first)) };
+        bad(&format!("invalid character '{shown}' looking for beginning of value"))
+    })?;
+    let start = value["start"].as_str().ok_or_else(|| bad("no start"))?;
+    Ok((value["rv"].as_u64().ok_or_else(|| bad("no revision"))?, Some(start.to_owned())))
 }
 
 fn expired(options: &ListOptions, revision: u64, forgotten: u64) -> Status {

@@ -76,15 +76,17 @@ pub(crate) fn may_go(resource: &Resource, object: &Value) -> bool {
 
 fn check(resource: &Resource, name: &str, old: &Value, options: &DeleteOptions) -> Result<(), Status> {
     let (uid, version) = (metadata::text(old, "uid"), metadata::text(old, "resourceVersion"));
+    let refused = |what: &str, wanted: &str, is: &str, end: &str| {
+        let why =
+            format!("the {what} in the precondition ({wanted}) does not match the {what} in record ({is}). {end}");
+        let message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", resource.kind);
+        Err(Status::new(409, "Conflict", message).about(resource, name))
+    };
     if let Some(wanted) = options.uid.as_deref().filter(|wanted| *wanted != uid) {
-        let why = format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {uid}");
-        return Err(Status::conflict(resource, name, &why));
+        return refused("UID", wanted, uid, "The object might have been deleted and then recreated");
     }
     if let Some(wanted) = options.resource_version.as_deref().filter(|wanted| *wanted != version) {
-        let why = format!(
-            "Precondition failed: ResourceVersion in precondition: {wanted}, ResourceVersion in object meta: {version}"
-        );
-        return Err(Status::conflict(resource, name, &why));
+        return refused("ResourceVersion", wanted, version, "The object might have been modified");
     }
     Ok(())
 }
@@ -117,8 +119,8 @@ fn delete(
         if options.dry_run {
             return Ok(Deleted { object: old, removed: true });
         }
-        // What goes at once never was marked for others to see.
-        let last = if was_marked { new } else { (*old).clone() };
+        // What goes at once never was marked for others to see, but for pods.
+        let last = if was_marked || resource == kinds::PODS { new } else { (*old).clone() };
         return Ok(Deleted { object: writing.remove(resource, namespace, name, last), removed: true });
     }
     if new == *old || options.dry_run {

@@ -9,6 +9,7 @@ mod authentication;
 mod chunks;
 mod credentials;
 mod delete;
+mod labels;
 mod metadata;
 mod options;
 mod patched;

@@ -75,7 +75,7 @@ pub(crate) fn fill_new(resource: &Resource, namespace: &str, object: &mut Value)
     let metadata = of(object)?;
     let given = |field: &str| metadata.get(field).and_then(Value::as_str).unwrap_or_default();
     if !matches!(given("resourceVersion"), "" | "0") {
-        return Err(Status::bad_request("resourceVersion should not be set on objects to be created"));
+        return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created"));
     }
     check_namespace(resource, namespace, given("namespace"))?;
     let mut name = given("name").to_owned();
@@ -95,13 +95,18 @@ pub(crate) fn fill_new(resource: &Resource, namespace: &str, object: &mut Value)
     }
     filled.insert("uid".to_owned(), uid().into());
     filled.insert("creationTimestamp".to_owned(), now().into());
-    for field in ["labels", "annotations", "ownerReferences", "finalizers", "managedFields"] {
-        if let Some(value) = metadata.remove(field).filter(|value| !is_empty(value)) {
-            filled.insert(field.to_owned(), value);
-        }
-    }
+    take_over(metadata, &mut filled);
     *metadata = filled;
     Ok(())
+}
+
+/// The fields that clients set.
+fn take_over(from: &mut Map<String, Value>, to: &mut Map<String, Value>) {
+    for field in ["labels", "annotations", "ownerReferences", "finalizers", "managedFields"] {
+        if let Some(value) = from.remove(field).filter(|value| !is_empty(value)) {
+            to.insert(field.to_owned(), value);
+        }
+    }
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -127,7 +132,13 @@ pub(crate) fn keep(resource: &Resource, old: &Value, new: &mut Value) -> Result<
     }
     let (uid, version) = (given("uid"), given("resourceVersion"));
     if !uid.is_empty() && uid != text(old, "uid") {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", text(old, "uid"));
+        let key =
+            format!("/registry/{}{}{namespace}/{name}", resource.plural, if namespace.is_empty() { "" } else { "/" });
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
+             failed: UID in precondition: {uid}, UID in object meta: {}",
+            text(old, "uid")
+        );
         return Err(Status::conflict(resource, name, &why));
     }
     if !matches!(version, "" | "0") && version != text(old, "resourceVersion") {
@@ -150,11 +161,7 @@ pub(crate) fn keep(resource: &Resource, old: &Value, new: &mut Value) -> Result<
             filled.insert(field.to_owned(), value.clone());
         }
     }
-    for field in ["labels", "annotations", "ownerReferences", "finalizers", "managedFields"] {
-        if let Some(value) = metadata.remove(field).filter(|value| !is_empty(value)) {
-            filled.insert(field.to_owned(), value);
-        }
-    }
+    take_over(metadata, &mut filled);
     *metadata = filled;
     Ok(())
 }

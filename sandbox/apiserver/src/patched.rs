@@ -19,6 +19,11 @@ pub(crate) fn patched(
 ) -> Result<Value, Status> {
     let (resource, name) = (request.resource, request.name);
     if let Patch::Apply { config, force } = patch {
+        let given = metadata::text(config, "name");
+        if !given.is_empty() && given != name {
+            let why = format!("the name of the object ({given}) does not match the name on the URL ({name})");
+            return Err(Status::bad_request(why));
+        }
         let ty = type_of(resource).ok_or_else(|| Status::internal("the kind has no schema"))?;
         let applied = patches::apply(Apply {
             ty,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::write::{Request, Written};
-use crate::{Api, Patch, Status, User, metadata};
+use crate::{Api, Details, Patch, Status, User, metadata};
 
 /// An object's `autoscaling/v1` Scale.
 pub(crate) fn of(object: &Value) -> Value {
@@ -15,6 +15,9 @@ pub(crate) fn of(object: &Value) -> Value {
     let mut labels: Vec<String> =
         labels.into_iter().flatten().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))).collect();
     labels.sort();
+    let replicas = |half: &str| object[half]["replicas"].as_i64().unwrap_or_default();
+    // Zero is left out of the specification, as the real server does.
+    let spec = if replicas("spec") == 0 { json!({}) } else { json!({"replicas": replicas("spec")}) };
     json!({
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
@@ -22,10 +25,8 @@ pub(crate) fn of(object: &Value) -> Value {
             "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"],
             "resourceVersion": meta["resourceVersion"], "creationTimestamp": meta["creationTimestamp"],
         },
-        "spec": {"replicas": object["spec"]["replicas"].as_i64().unwrap_or_default()},
-        "status": {
-            "replicas": object["status"]["replicas"].as_i64().unwrap_or_default(), "selector": labels.join(","),
-        },
+        "spec": spec,
+        "status": {"replicas": replicas("status"), "selector": labels.join(",")},
     })
 }
 
@@ -54,12 +55,18 @@ impl Api {
             let scale = change(&of(&old))?;
             let replicas = scale["spec"]["replicas"].as_i64().unwrap_or_default();
             if replicas < 0 {
-                let cause = kinds::Cause {
-                    reason: "FieldValueInvalid",
-                    field: "spec.replicas".to_owned(),
-                    message: format!("Invalid value: {replicas}: must be greater than or equal to 0"),
-                };
-                return Err(Status::invalid(resource, name, vec![cause]));
+                let message = format!("Invalid value: {replicas}: must be greater than or equal to 0");
+                let told = format!("Scale.autoscaling \"{name}\" is invalid: spec.replicas: {message}");
+                let mut status = Status::new(422, "Invalid", told);
+                let cause = kinds::Cause { reason: "FieldValueInvalid", field: "spec.replicas".to_owned(), message };
+                status.details = Some(Box::new(Details {
+                    name: name.to_owned(),
+                    group: "autoscaling".to_owned(),
+                    kind: "Scale".to_owned(),
+                    causes: vec![cause],
+                    ..Details::default()
+                }));
+                return Err(status);
             }
             let mut new = (*old).clone();
             new["spec"]["replicas"] = json!(replicas);

@@ -4,6 +4,7 @@ use kinds::Resource;
 use serde_json::Value;
 
 use crate::Status;
+use crate::labels::{self, Operator};
 
 /// A label selector; the default one selects everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,28 +20,12 @@ struct Requirement {
     values: Vec<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operator {
-    In,
-    NotIn,
-    Exists,
-    Absent,
-    Greater,
-    Less,
-}
-
 impl Selector {
     /// Reads the wire's form, such as `app=web,tier in (a, b),!old`.
     pub fn parse(text: &str) -> Result<Self, Status> {
-        let mut rest = text.trim();
-        let mut requirements = Vec::new();
-        while !rest.is_empty() {
-            let (requirement, after) =
-                one(rest).map_err(|why| Status::bad_request(format!("unable to parse requirement: {why}")))?;
-            requirements.push(requirement);
-            rest = after;
-        }
-        Ok(Self { requirements, nothing: false })
+        let requirements = labels::parse(text)?.into_iter();
+        let requirements = requirements.map(|(key, operator, values)| Requirement { key, operator, values });
+        Ok(Self { requirements: requirements.collect(), nothing: false })
     }
 
     /// Objects with all labels of this map.
@@ -103,70 +88,20 @@ impl Requirement {
     }
 }
 
-/// Reads one requirement and gives what follows its comma.
-fn one(text: &str) -> Result<(Requirement, &str), String> {
-    if let Some(rest) = text.strip_prefix('!') {
-        let (key, rest) = word(rest.trim_start())?;
-        let rest = comma(rest)?;
-        return Ok((Requirement { key, operator: Operator::Absent, values: Vec::new() }, rest));
-    }
-    let (key, rest) = word(text)?;
-    let rest = rest.trim_start();
-    let simple = [
-        ("==", Operator::In),
-        ("=", Operator::In),
-        ("!=", Operator::NotIn),
-        (">", Operator::Greater),
-        ("<", Operator::Less),
-    ];
-    for (sign, operator) in simple {
-        if let Some(rest) = rest.strip_prefix(sign) {
-            let rest = rest.trim_start();
-            let end = rest.find(',').unwrap_or(rest.len());
-            let value = rest[..end].trim();
-            check_value(value)?;
-            if matches!(operator, Operator::Greater | Operator::Less) && value.parse::<i64>().is_err() {
-                return Err(format!("for 'Gt', 'Lt' operators, the value must be an integer: {value:?}"));
-            }
-            return Ok((Requirement { key, operator, values: vec![value.to_owned()] }, comma(&rest[end..])?));
-        }
-    }
-    for (name, operator) in [("notin", Operator::NotIn), ("in", Operator::In)] {
-        if let Some(rest) = rest.strip_prefix(name) {
-            let rest = rest.trim_start();
-            let inner = rest.strip_prefix('(').ok_or_else(|| format!("found '{rest}', expected: '('"))?;
-            let end = inner.find(')').ok_or_else(|| format!("found '', expected: ',' or ')' in {inner:?}"))?;
-            let values: Vec<String> = inner[..end].split(',').map(|value| value.trim().to_owned()).collect();
-            values.iter().try_for_each(|value| check_value(value))?;
-            return Ok((Requirement { key, operator, values }, comma(&inner[end + 1..])?));
-        }
-    }
-    let rest = comma(rest)?;
-    Ok((Requirement { key, operator: Operator::Exists, values: Vec::new() }, rest))
-}
-
-fn check_value(value: &str) -> Result<(), String> {
-    let fine = value.len() <= 63 && value.chars().all(|it| it.is_ascii_alphanumeric() || "-_.".contains(it));
-    if fine { Ok(()) } else { Err(format!("found '{value}', expected: a label value")) }
-}
-
-fn word(text: &str) -> Result<(String, &str), String> {
-    let end = text.find(|it: char| !(it.is_ascii_alphanumeric() || "-_./".contains(it))).unwrap_or(text.len());
-    match &text[..end] {
-        "" => Err(format!("found '{text}', expected: !, identifier, or 'end of string'")),
-        key => Ok((key.to_owned(), &text[end..])),
-    }
-}
-
-fn comma(text: &str) -> Result<&str, String> {
-    match text.trim_start() {
-        "" => Ok(""),
-        rest => match rest.strip_prefix(',') {
-            Some(rest) => Ok(rest.trim_start()),
-            None => Err(format!("found '{rest}', expected: ',' or 'end of string'")),
-        },
-    }
-}
+/// Resources that can be selected by fields of their own; the real server refuses other fields of them in other words.
+const OWN_FIELDS: [&str; 11] = [
+    "events",
+    "jobs",
+    "namespaces",
+    "nodes",
+    "persistentvolumeclaims",
+    "persistentvolumes",
+    "pods",
+    "replicasets",
+    "replicationcontrollers",
+    "secrets",
+    "services",
+];
 
 /// A field selector; the default one selects everything.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -208,7 +143,13 @@ impl FieldSelector {
         let known = |path: &str| kinds::field_label(resource, &Value::Null, path).is_some();
         match self.requirements.iter().find(|requirement| !known(&requirement.path)) {
             None => Ok(()),
-            Some(requirement) => Err(Status::bad_request(format!("field label not supported: {}", requirement.path))),
+            Some(requirement) if OWN_FIELDS.contains(&resource.plural) => {
+                Err(Status::bad_request(format!("field label not supported: {}", requirement.path)))
+            }
+            Some(requirement) => Err(Status::bad_request(format!(
+                "\"{}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+                requirement.path
+            ))),
         }
     }
 

@@ -133,7 +133,9 @@ impl Status {
 
     /// The path leads nowhere.
     pub fn no_such_path() -> Self {
-        Self::new(404, "NotFound", "the server could not find the requested resource")
+        let mut status = Self::new(404, "NotFound", "the server could not find the requested resource");
+        status.details = Some(Box::default());
+        status
     }
 
     /// Something broke here.

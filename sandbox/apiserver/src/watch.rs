@@ -8,13 +8,16 @@ use futures::stream::{BoxStream, StreamExt};
 use kinds::Resource;
 use serde_json::{Value, json};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::api::{select, too_large};
 use crate::store::Change;
 use crate::{Api, ListOptions, Status, WatchOptions};
 
 /// How often a watch that wants bookmarks gets one.
-const BOOKMARK_SECONDS: u64 = 60;
+const BOOKMARKS: Duration = Duration::from_mins(1);
+/// How long before its end it gets the last one.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What happened to an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +83,8 @@ pub(crate) struct Follower {
     /// Everything up to this revision has been told; none before the beginning.
     seen: Option<u64>,
     ended: bool,
+    /// When the client wants to be told the last revision before its watch ends.
+    farewell: Option<Instant>,
 }
 
 impl Follower {
@@ -92,7 +97,14 @@ impl Follower {
             bell: api.store().bell(resource),
             options,
             ended: false,
+            farewell: None,
         }
+    }
+
+    /// The watch will be ended after this time: a bookmark is due shortly before.
+    pub fn ending_after(mut self, time: Duration) -> Self {
+        self.farewell = time.checked_sub(FAREWELL).map(|time| Instant::now() + time);
+        self
     }
 
     /// Everything up to this revision has been told.
@@ -118,13 +130,19 @@ impl Follower {
             if !events.is_empty() {
                 return Some(events);
             }
-            let quiet = Duration::from_secs(BOOKMARK_SECONDS);
-            match tokio::time::timeout(quiet, self.bell.changed()).await {
+            let mut quiet = Instant::now() + BOOKMARKS;
+            if let Some(farewell) = self.farewell.filter(|farewell| *farewell < quiet) {
+                quiet = farewell;
+            }
+            match tokio::time::timeout_at(quiet, self.bell.changed()).await {
                 Ok(Ok(())) => {}
                 // The store is closed.
                 Ok(Err(_)) => return None,
-                Err(_) if self.options.bookmarks => return Some(vec![self.bookmark(false)]),
-                Err(_) => {}
+                Err(_) if self.options.bookmarks => {
+                    self.farewell = self.farewell.filter(|farewell| *farewell > Instant::now());
+                    return Some(vec![self.bookmark(false)]);
+                }
+                Err(_) => self.farewell = None,
             }
         }
     }
@@ -205,7 +223,7 @@ impl Follower {
         let mut object = json!({
             "kind": self.resource.kind,
             "apiVersion": self.resource.api_version(),
-            "metadata": {"resourceVersion": self.seen().to_string(), "creationTimestamp": null},
+            "metadata": {"resourceVersion": self.seen().to_string()},
         });
         if end_of_beginning {
             object["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});

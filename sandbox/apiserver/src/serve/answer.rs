@@ -4,11 +4,12 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WARNING};
 use hyper::{Response, StatusCode};
+use kinds::Cause;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::Status;
 use crate::streams::Body;
+use crate::{Details, Status};
 
 const ACCEPTED: &str = "application/json, application/yaml";
 
@@ -44,6 +45,25 @@ pub(super) fn form(accept: &str) -> Result<Form, Status> {
     }
     let message = format!("only the following media types are accepted: {ACCEPTED}");
     Err(Status::new(406, "NotAcceptable", message))
+}
+
+/// A request's options make no sense.
+pub(super) fn invalid_options(options: &str, reason: &'static str, field: &str, message: String) -> Status {
+    let mut status = Status::new(422, "Invalid", format!("{options}.meta.k8s.io \"\" is invalid: {field}: {message}"));
+    let cause = Cause { reason, field: field.to_owned(), message };
+    let details = Details {
+        group: "meta.k8s.io".to_owned(),
+        kind: options.to_owned(),
+        causes: vec![cause],
+        ..Details::default()
+    };
+    status.details = Some(Box::new(details));
+    status
+}
+
+/// An answer in plain words, as the real server's router gives it.
+pub(super) fn plain(code: u16, text: &'static str) -> Response<Body> {
+    bytes_of(code, "text/plain; charset=utf-8", Bytes::from_static(text.as_bytes()))
 }
 
 /// The body is of a form that is not read here.

@@ -60,8 +60,54 @@ pub(super) fn json(bytes: &[u8]) -> Result<Read, Status> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let seed = Seed { path: String::new(), duplicates: &mut duplicates };
     let value = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
-    let value = value.map_err(|cause| Status::bad_request(format!("error decoding the body as JSON: {cause}")))?;
+    let value = value.map_err(|cause| Status::bad_request(go_error(bytes, cause.is_eof(), cause.column())))?;
     Ok(Read { value, duplicates })
+}
+
+/// Reads an object of this kind; a body that is none is refused in the real server's words.
+pub(super) fn object(bytes: &[u8], content_type: &str, kind: &str) -> Result<Read, Status> {
+    let read = read(bytes, content_type);
+    let why = match &read {
+        Ok(found) if found.value.is_object() => return read,
+        Ok(found) => {
+            let given = match found.value {
+                Value::Array(_) => "array",
+                Value::String(_) => "string",
+                Value::Bool(_) => "bool",
+                _ => "number",
+            };
+            let fields = r#"APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"""#;
+            format!("json: cannot unmarshal {given} into Go value of type struct {{ {fields} }}")
+        }
+        Err(status) if status.code == 400 && matches!(content_type, "" | "application/json") => status.message.clone(),
+        Err(_) => return read,
+    };
+    let shown = match bytes.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => String::from_utf8_lossy(&bytes[..bytes.len().min(1024)]).into_owned(),
+        Some(_) => bytes.iter().take(512).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat(),
+    };
+    Err(Status::bad_request(format!(
+        "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: {why} \
+         ({shown})"
+    )))
+}
+
+/// What Go says of the same mistake.
+fn go_error(bytes: &[u8], is_eof: bool, column: usize) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let text = text.trim_start();
+    for literal in ["null", "true", "false"].into_iter().filter(|literal| text.starts_with(&literal[..1])) {
+        let wrong = text.chars().zip(literal.chars()).find(|(found, expected)| found != expected);
+        if let Some((found, expected)) = wrong {
+            return format!("invalid character '{found}' in literal {literal} (expecting '{expected}')");
+        }
+    }
+    if is_eof {
+        return "unexpected end of JSON input".to_owned();
+    }
+    let found = text.chars().nth(column.saturating_sub(1)).unwrap_or_default();
+    format!("invalid character '{found}' looking for beginning of value")
 }
 
 /// Checks an object that was read against its kind; what is merely not known there is refused, told or passed over.
@@ -72,25 +118,29 @@ pub(super) fn check(
 ) -> Result<(Value, Vec<String>), Status> {
     let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     let Read { value, duplicates } = read;
-    if !value.is_object() {
-        return Err(Status::bad_request(format!(
-            "{kind} in version \"{version}\" cannot be handled as a {kind}: json: cannot unmarshal into Go value of type {kind}"
-        )));
-    }
     let given = |field: &str| value[field].as_str().unwrap_or_default();
-    if !given("apiVersion").is_empty() && given("apiVersion") != api_version {
+    let (given_version, given_kind) = (given("apiVersion"), given("kind"));
+    let handled = |version: &str, given: &str, why: String| {
+        Err(Status::bad_request(format!("{given} in version \"{version}\" cannot be handled as a {kind}: {why}")))
+    };
+    let (their_group, their_version) = given_version.split_once('/').unwrap_or(("", given_version));
+    let is_other = !given_version.is_empty() && given_version != api_version;
+    let their_kind = if given_kind.is_empty() { kind } else { given_kind };
+    if is_other && kinds::by_kind(their_group, their_version, their_kind).is_none() {
+        let scheme = "pkg/runtime/scheme.go:110";
+        let why =
+            format!("no kind \"{their_kind}\" is registered for version \"{given_version}\" in scheme \"{scheme}\"");
+        return handled(their_version, their_kind, why);
+    }
+    if is_other {
         return Err(Status::bad_request(format!(
-            "the API version in the data ({}) does not match the expected API version ({api_version})",
-            given("apiVersion")
+            "the API version in the data ({given_version}) does not match the expected API version ({api_version})"
         )));
     }
-    if !given("kind").is_empty() && given("kind") != kind {
-        return Err(Status::bad_request(format!(
-            "{} in version \"{version}\" cannot be handled as a {kind}: converting ({version}.{}) to ({version}.{kind}): \
-             unknown conversion",
-            given("kind"),
-            given("kind")
-        )));
+    if their_kind != kind {
+        let internal = group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
+        let why = format!("converting ({version}.{their_kind}) to ({internal}.{kind}): unknown conversion");
+        return handled(version, their_kind, why);
     }
     let mut told: Vec<String> = Vec::new();
     for problem in schema::check(group, version, kind, &value) {
@@ -187,7 +237,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
                 self.duplicates.push(path.clone());
             }
             let value = access.next_value_seed(Seed { path, duplicates: self.duplicates })?;
-            fields.insert(key, value);
+            match (fields.get_mut(&key), value) {
+                // Go reads the second table into the first one.
+                (Some(Value::Object(first)), Value::Object(second)) => first.extend(second),
+                (_, value) => drop(fields.insert(key, value)),
+            }
         }
         Ok(Value::Object(fields))
     }

@@ -76,7 +76,7 @@ pub(super) fn answer(request: &Request<Incoming>) -> Result<Response<Body>, Stat
         [] => Some(json!({"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]})),
         _ => None,
     };
-    found.map(|found| answer::json(200, &found)).ok_or_else(Status::no_such_path)
+    Ok(found.map_or_else(|| answer::plain(404, "404 page not found\n"), |found| answer::json(200, &found)))
 }
 
 fn documents() -> Map<String, Value> {
@@ -180,14 +180,14 @@ fn aggregated(resource: &'static Resource) -> Value {
         .iter()
         .map(|below| {
             let response = match below.kind {
-                "" => kind(resource.group, resource.version, resource.kind),
+                "" => kind("", "", resource.kind),
                 name => kind(below.group, below.version, name),
             };
             json!({"subresource": below.name, "responseKind": response, "verbs": below.verbs})
         })
         .collect();
     let mut entry = json!({
-        "resource": resource.plural, "responseKind": kind(resource.group, resource.version, resource.kind),
+        "resource": resource.plural, "responseKind": kind("", "", resource.kind),
         "scope": scope, "singularResource": resource.singular, "verbs": resource.verbs,
     });
     let lists = [("shortNames", json!(resource.short_names)), ("categories", json!(resource.categories))];

@@ -9,7 +9,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request};
 
 use super::route::Target;
-use super::{Server, body};
+use super::{Server, answer, body};
 use crate::streams::query::Query;
 use crate::{Attributes, Status, User, WriteOptions, authentication, rbac};
 
@@ -113,27 +113,39 @@ impl<'a> Call<'a> {
     /// How to write.
     pub fn write_options(&self) -> Result<WriteOptions, Status> {
         let manager = self.query.first("fieldManager").map(str::to_owned);
+        if manager.as_ref().is_some_and(|manager| manager.len() > 128) {
+            let why = "Too long: may not be more than 128 bytes".to_owned();
+            return Err(answer::invalid_options(self.options(), "FieldValueTooLong", "fieldManager", why));
+        }
         let agent = || {
             let name = self.header(&USER_AGENT).split('/').next().unwrap_or_default();
-            Some(name.chars().filter(|letter| !letter.is_control()).take(128).collect())
-                .filter(|it: &String| !it.is_empty())
+            let name: String = name.chars().filter(|letter| !letter.is_control()).take(128).collect();
+            if name.is_empty() { "unknown".to_owned() } else { name }
         };
-        Ok(WriteOptions { field_manager: manager.or_else(agent), dry_run: dry_run(self.query.all("dryRun"))? })
+        let field_manager = Some(manager.unwrap_or_else(agent));
+        Ok(WriteOptions { field_manager, dry_run: dry_run(self.options(), self.query.all("dryRun"))? })
+    }
+
+    /// The kind of this request's options.
+    pub fn options(&self) -> &'static str {
+        match self.verb {
+            "update" => "UpdateOptions",
+            "patch" => "PatchOptions",
+            "delete" | "deletecollection" => "DeleteOptions",
+            _ => "CreateOptions",
+        }
     }
 }
 
 /// Whether a request is only a try.
-pub(super) fn dry_run<'a>(mut values: impl Iterator<Item = &'a str>) -> Result<bool, Status> {
+pub(super) fn dry_run<'a>(options: &str, mut values: impl Iterator<Item = &'a str>) -> Result<bool, Status> {
     match values.next() {
         None | Some("") => Ok(false),
         Some("All") => Ok(true),
-        Some(other) => Err(Status::new(
-            422,
-            "Invalid",
-            format!(
-                "CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"{other}\"]: supported values: \"All\""
-            ),
-        )),
+        Some(other) => {
+            let why = format!("Unsupported value: [\"{other}\"]: supported values: \"All\"");
+            Err(answer::invalid_options(options, "FieldValueNotSupported", "dryRun", why))
+        }
     }
 }
 
@@ -161,14 +173,20 @@ fn verb(method: &Method, target: &Target, query: &Query) -> Result<&'static str,
     }
 }
 
-/// The caller: by certificate, else by token. Nobody is refused.
+/// The caller: by certificate, else by token, else nobody in particular.
 pub(super) fn user(server: &Server, certified: Option<Arc<User>>, headers: &HeaderMap) -> Result<Arc<User>, Status> {
     if let Some(user) = certified {
         return Ok(user);
     }
     let token = header(headers, &AUTHORIZATION).split_once(' ').filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
-    let (_, token) = token.ok_or_else(Status::unauthorized)?;
-    authentication::authenticate(&server.api, token.trim()).map(Arc::new)
+    match token {
+        Some((_, token)) => authentication::authenticate(&server.api, token.trim()).map(Arc::new),
+        None => Ok(Arc::new(User {
+            name: "system:anonymous".to_owned(),
+            groups: vec!["system:unauthenticated".to_owned()],
+            ..User::default()
+        })),
+    }
 }
 
 /// Whether the caller may see a path that is not about objects.

@@ -52,22 +52,12 @@ pub(super) fn list_options(query: &Query) -> Result<ListOptions, Status> {
         Some("NotOlderThan") => VersionMatch::NotOlderThan,
         Some("Exact") => VersionMatch::Exact,
         Some(other) => {
-            return Err(refused(&format!(
-                "resourceVersionMatch: Unsupported value: \"{other}\": supported values: \"Exact\", \"NotOlderThan\", \"\""
-            )));
+            let why = format!("Unsupported value: \"{other}\": supported values: \"Exact\", \"NotOlderThan\", \"\"");
+            return Err(answer::invalid_options("ListOptions", "FieldValueNotSupported", "resourceVersionMatch", why));
         }
     };
     let revision = revision(query)?;
-    if version_match != VersionMatch::Unset && query.first("resourceVersion").is_none() {
-        return Err(refused(
-            "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided",
-        ));
-    }
-    if version_match == VersionMatch::Exact && revision == Some(0) {
-        return Err(refused(
-            "resourceVersionMatch: Forbidden: resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"",
-        ));
-    }
+    check_match(query, version_match, revision)?;
     Ok(ListOptions {
         labels: Selector::parse(query.first("labelSelector").unwrap_or_default())?,
         fields: FieldSelector::parse(query.first("fieldSelector").unwrap_or_default())?,
@@ -78,24 +68,68 @@ pub(super) fn list_options(query: &Query) -> Result<ListOptions, Status> {
     })
 }
 
-fn refused(why: &str) -> Status {
-    Status::new(422, "Invalid", format!("ListOptions.meta.k8s.io \"\" is invalid: {why}"))
+/// The revision's match must make sense, for lists and for watches.
+fn check_match(query: &Query, version_match: VersionMatch, revision: Option<u64>) -> Result<(), Status> {
+    let (set, has_revision) = (version_match != VersionMatch::Unset, query.first("resourceVersion").is_some());
+    let initial_events = query.first("sendInitialEvents").is_some();
+    let why = match query.flag("watch") {
+        true if initial_events && version_match != VersionMatch::NotOlderThan => {
+            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+        }
+        true if set && !initial_events => {
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+        }
+        true => return Ok(()),
+        false if initial_events => {
+            return Err(refused("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+        }
+        false if set && !has_revision => "resourceVersionMatch is forbidden unless resourceVersion is provided",
+        false if set && query.first("continue").is_some() => {
+            "resourceVersionMatch is forbidden when continue is provided"
+        }
+        false if version_match == VersionMatch::Exact && revision == Some(0) => {
+            "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""
+        }
+        false => return Ok(()),
+    };
+    Err(refused("resourceVersionMatch", why))
+}
+
+fn refused(field: &str, why: &str) -> Status {
+    answer::invalid_options("ListOptions", "FieldValueForbidden", field, format!("Forbidden: {why}"))
 }
 
 fn revision(query: &Query) -> Result<Option<u64>, Status> {
     let Some(text) = query.first("resourceVersion") else { return Ok(None) };
     text.parse().map(Some).map_err(|_| {
-        Status::bad_request(format!("Invalid value: \"{text}\": strconv.ParseUint: parsing \"{text}\": invalid syntax"))
+        let why = format!("strconv.ParseUint: parsing \"{text}\": invalid syntax");
+        if query.flag("watch") {
+            return Status::new(500, "", format!("resourceVersion: Invalid value: \"{text}\": {why}"));
+        }
+        Status::bad_request(format!("Invalid value: \"{text}\": {why}"))
     })
 }
 
+/// An object as it stands in a list, which tells the kind once for all.
+struct Item<'a>(&'a Value);
+
+impl Serialize for Item<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Object(fields) => serializer
+                .collect_map(fields.iter().filter(|(name, _)| !matches!(name.as_str(), "kind" | "apiVersion"))),
+            other => other.serialize(serializer),
+        }
+    }
+}
+
 #[derive(Serialize)]
-struct Wire<'a, T> {
+struct Wire<T> {
     kind: String,
     #[serde(rename = "apiVersion")]
     api_version: String,
     metadata: Value,
-    items: Vec<&'a T>,
+    items: Vec<T>,
 }
 
 fn answer_list(form: Form, resource: &Resource, list: &List, include: Include) -> Response<Body> {
@@ -114,7 +148,7 @@ fn answer_list(form: Form, resource: &Resource, list: &List, include: Include) -
                 kind: format!("{}List", resource.kind),
                 api_version: resource.api_version(),
                 metadata,
-                items: objects.collect(),
+                items: objects.map(Item).collect(),
             },
         ),
         Form::Table => answer::json(200, &table::table(resource, objects, &metadata, include, true)),
@@ -122,7 +156,7 @@ fn answer_list(form: Form, resource: &Resource, list: &List, include: Include) -
             let items: Vec<Value> = objects.map(table::metadata).collect();
             let kind = "PartialObjectMetadataList".to_owned();
             let api_version = "meta.k8s.io/v1".to_owned();
-            answer::json(200, &Wire { kind, api_version, metadata, items: items.iter().collect() })
+            answer::json(200, &Wire { kind, api_version, metadata, items })
         }
     }
 }
@@ -132,11 +166,6 @@ fn watch(call: &Call<'_>, form: Form, include: Include) -> Result<Response<Body>
     let api = &call.server.api;
     let list = list_options(query)?;
     let initial_events = query.flag("sendInitialEvents");
-    if initial_events && list.version_match != VersionMatch::NotOlderThan && query.first("resourceVersion").is_some() {
-        return Err(refused(
-            "resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
-        ));
-    }
     list.fields.check(resource)?;
     let options = WatchOptions {
         from: list.revision,
@@ -146,7 +175,8 @@ fn watch(call: &Call<'_>, form: Form, include: Include) -> Result<Response<Body>
         fields: list.fields,
     };
     let seconds = query.number("timeoutSeconds")?.filter(|seconds| *seconds > 0).unwrap_or(WATCH_SECONDS);
-    let follower = Follower::new(api, resource, call.target.namespace.as_deref(), options);
+    let time = Duration::from_secs(seconds.unsigned_abs());
+    let follower = Follower::new(api, resource, call.target.namespace.as_deref(), options).ending_after(time);
     let api = api.clone();
     let mut first = true;
     let lines = futures::stream::unfold(follower, |mut follower| async {
@@ -165,7 +195,7 @@ fn watch(call: &Call<'_>, form: Form, include: Include) -> Result<Response<Body>
             Ok(Frame::data(Bytes::from(bytes)))
         }
     });
-    let end = tokio::time::sleep(Duration::from_secs(seconds.unsigned_abs()));
+    let end = tokio::time::sleep(time);
     let body = BodyExt::boxed_unsync(StreamBody::new(lines.take_until(end)));
     let kind = match form {
         Form::Whole => "application/json",

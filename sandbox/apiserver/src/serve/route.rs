@@ -45,7 +45,7 @@ pub(super) fn target(path: &str) -> Result<Option<Target>, Status> {
         [_, name, subresource] => (*name, *subresource),
         _ => return Err(Status::no_such_path()),
     };
-    let resource = find(group, version, rest[0])?;
+    let Some(resource) = find(group, version, rest[0])? else { return Ok(None) };
     let scoped = resource.namespaced == namespace.is_some() || (resource.namespaced && name.is_empty());
     if !scoped || (!subresource.is_empty() && resource.subresource(subresource).is_none()) {
         return Err(Status::no_such_path());
@@ -53,13 +53,17 @@ pub(super) fn target(path: &str) -> Result<Option<Target>, Status> {
     Ok(Some(Target { resource, namespace, name: name.to_owned(), subresource: subresource.to_owned() }))
 }
 
-fn find(group: &str, version: &str, plural: &str) -> Result<&'static Resource, Status> {
+/// The resource; none when nobody knows its group.
+fn find(group: &str, version: &str, plural: &str) -> Result<Option<&'static Resource>, Status> {
     if let Some(resource) = kinds::by_plural(group, version, plural) {
-        return Ok(resource);
+        return Ok(Some(resource));
     }
-    let Some(instead) = kinds::refused(group, plural) else { return Err(Status::no_such_path()) };
-    let name = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
-    Err(Status::new(404, "NotFound", format!("the sandbox does not have {name}: {instead}")))
+    if let Some(instead) = kinds::refused(group, plural) {
+        let name = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
+        return Err(Status::new(404, "NotFound", format!("the sandbox does not have {name}: {instead}")));
+    }
+    let known = kinds::all().iter().any(|each| each.group == group && each.version == version);
+    if known { Err(Status::no_such_path()) } else { Ok(None) }
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub(super) async fn answer(mut call: Call<'_>) -> Result<Response<Body>, Status>
         ("create", "eviction") => return evict(&call, &bytes, &content_type).await,
         ("create", "token") => return token(&call, &bytes, &content_type),
         ("update", _) => {
-            let (value, mut warnings) = body::check(kind, body::read(&bytes, &content_type)?, validation)?;
+            let (value, mut warnings) = body::check(kind, body::object(&bytes, &content_type, kind.2)?, validation)?;
             let mut written = if is_scale {
                 api.scale_with(&request, |_| Ok(value)).await?
             } else {

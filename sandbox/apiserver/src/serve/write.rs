@@ -22,7 +22,7 @@ pub(super) async fn answer(mut call: Call<'_>) -> Result<Response<Body>, Status>
     let request = request(&call, &options, validation);
     let written = match call.verb {
         "create" | "update" => {
-            let read = body::read(&bytes, &content_type)?;
+            let read = body::object(&bytes, &content_type, target.resource.kind)?;
             let (object, mut warnings) = body::check(body::kind_of(target.resource), read, validation)?;
             if let Some(answer) = super::subresource::review(&call, &object) {
                 return Ok(answer);
@@ -37,13 +37,6 @@ pub(super) async fn answer(mut call: Call<'_>) -> Result<Response<Body>, Status>
         }
         "patch" => {
             let patch = patch(&bytes, &content_type, &call)?;
-            if matches!(patch, Patch::Apply { .. }) && call.query.first("fieldManager").is_none() {
-                return Err(Status::new(
-                    422,
-                    "Invalid",
-                    "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
-                ));
-            }
             api.patch_with(&request, &patch).await?
         }
         "delete" => return delete(&call, &bytes, &content_type, form).await,
@@ -74,20 +67,26 @@ pub(super) fn validation(call: &Call<'_>) -> Result<Validation, Status> {
         Some("Strict") => Ok(Validation::Strict),
         Some("Ignore") => Ok(Validation::Ignore),
         None | Some("Warn") => Ok(Validation::Warn),
-        Some(other) => Err(Status::new(
-            422,
-            "Invalid",
-            format!(
-                "CreateOptions.meta.k8s.io \"\" is invalid: fieldValidation: Unsupported value: \"{other}\": supported \
-                 values: \"Ignore\", \"Strict\", \"Warn\""
-            ),
-        )),
+        Some(other) => {
+            let why =
+                format!("Unsupported value: \"{other}\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"");
+            Err(answer::invalid_options(call.options(), "FieldValueNotSupported", "fieldValidation", why))
+        }
     }
 }
 
 /// Reads a patch of any kind.
 pub(super) fn patch(bytes: &[u8], content_type: &str, call: &Call<'_>) -> Result<Patch, Status> {
     let value = || body::json(bytes).map(|read| read.value);
+    let refused =
+        |reason, field, why: &str| Err(answer::invalid_options("PatchOptions", reason, field, why.to_owned()));
+    let is_apply = content_type == "application/apply-patch+yaml";
+    if is_apply && call.query.first("fieldManager").is_none() {
+        return refused("FieldValueRequired", "fieldManager", "Required value: is required for apply patch");
+    }
+    if !is_apply && call.query.first("force").is_some() {
+        return refused("FieldValueForbidden", "force", "Forbidden: may not be specified for non-apply patch");
+    }
     match content_type {
         "application/json-patch+json" => Ok(Patch::Json(value()?)),
         "application/merge-patch+json" => Ok(Patch::Merge(value()?)),
@@ -95,12 +94,12 @@ pub(super) fn patch(bytes: &[u8], content_type: &str, call: &Call<'_>) -> Result
         "application/apply-patch+yaml" => {
             Ok(Patch::Apply { config: body::either(bytes)?.value, force: call.query.flag("force") })
         }
-        _ => Err(answer::unsupported(
-            "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, \
-             application/apply-patch+yaml",
-        )),
+        _ => Err(Status::new(415, "", UNSUPPORTED_PATCH)),
     }
 }
+
+/// A patch of another form is refused by the real server's router, in plain words.
+pub(super) const UNSUPPORTED_PATCH: &str = "415: Unsupported Media Type";
 
 async fn delete(call: &Call<'_>, bytes: &[u8], content_type: &str, form: Form) -> Result<Response<Body>, Status> {
     let options = delete_options(call, bytes, content_type)?;
@@ -110,10 +109,12 @@ async fn delete(call: &Call<'_>, bytes: &[u8], content_type: &str, form: Form) -
     let foreground = options.propagation == Some(Propagation::Foreground);
     let code = if !deleted.removed && foreground { 202 } else { 200 };
     if deleted.removed && !shows_deleted(resource.plural) {
-        let details = json!({
-            "name": target.name, "group": resource.group, "kind": resource.plural,
-            "uid": metadata::text(&deleted.object, "uid"),
-        });
+        let mut details = json!({"name": target.name});
+        if !resource.group.is_empty() {
+            details["group"] = json!(resource.group);
+        }
+        details["kind"] = json!(resource.plural);
+        details["uid"] = json!(metadata::text(&deleted.object, "uid"));
         return Ok(answer::success(code, Some(details)));
     }
     Ok(answer::json(code, &*table::one(form, resource, &deleted.object, Include::Metadata)))
@@ -161,20 +162,23 @@ pub(super) fn read_delete_options(call: &Call<'_>, wire: &Value) -> Result<Delet
     let query = &call.query;
     let propagation = wire["propagationPolicy"].as_str().or(query.first("propagationPolicy"));
     let orphan = wire["orphanDependents"].as_bool();
+    let refused = |reason, why: String| Err(answer::invalid_options("DeleteOptions", reason, "propagationPolicy", why));
     let propagation = match (propagation, orphan) {
+        (Some(policy), Some(_)) => {
+            let why =
+                format!("Invalid value: \"{policy}\": orphanDependents and deletionPropagation cannot be both set");
+            return refused("FieldValueInvalid", why);
+        }
         (Some("Background"), _) | (None, Some(false)) => Some(Propagation::Background),
         (Some("Foreground"), _) => Some(Propagation::Foreground),
         (Some("Orphan"), _) | (None, Some(true)) => Some(Propagation::Orphan),
         (None, None) => None,
         (Some(other), _) => {
-            return Err(Status::new(
-                422,
-                "Invalid",
-                format!(
-                    "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"{other}\": \
-                     supported values: \"Background\", \"Foreground\", \"Orphan\""
-                ),
-            ));
+            let supported = "\"Foreground\", \"Background\", \"Orphan\", \"nil\"";
+            return refused(
+                "FieldValueNotSupported",
+                format!("Unsupported value: \"{other}\": supported values: {supported}"),
+            );
         }
     };
     let tries = wire["dryRun"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -183,6 +187,6 @@ pub(super) fn read_delete_options(call: &Call<'_>, wire: &Value) -> Result<Delet
         propagation,
         uid: wire["preconditions"]["uid"].as_str().map(str::to_owned),
         resource_version: wire["preconditions"]["resourceVersion"].as_str().map(str::to_owned),
-        dry_run: dry_run(tries.chain(query.all("dryRun")))?,
+        dry_run: dry_run("DeleteOptions", tries.chain(query.all("dryRun")))?,
     })
 }

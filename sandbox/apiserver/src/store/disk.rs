@@ -18,6 +18,8 @@ use crate::Status;
 const OBJECTS: TableDefinition<&str, &[u8]> = TableDefinition::new("objects");
 /// The last revision, under the empty key.
 const REVISION: TableDefinition<(), u64> = TableDefinition::new("revision");
+/// An empty store's revision. What is before it is told to be forgotten, as revision 1 is by every real server.
+const FIRST: u64 = 2;
 /// Everything is in memory already: the database needs no cache of its own to speak of.
 const CACHE_BYTES: usize = 1 << 20;
 
@@ -151,7 +153,7 @@ fn load(path: &Path) -> Result<(Database, Entries, u64), redb::Error> {
     transaction.open_table(OBJECTS)?;
     let revision = transaction.open_table(REVISION)?.get(())?.map(|entry| entry.value());
     if revision.is_none() {
-        transaction.open_table(REVISION)?.insert((), 1)?;
+        transaction.open_table(REVISION)?.insert((), FIRST)?;
         transaction.commit()?;
     } else {
         transaction.abort()?;
@@ -161,7 +163,7 @@ fn load(path: &Path) -> Result<(Database, Entries, u64), redb::Error> {
         let (key, bytes) = entry?;
         entries.push((key.value().to_owned(), bytes.value().to_owned()));
     }
-    Ok((database, entries, revision.unwrap_or(1)))
+    Ok((database, entries, revision.unwrap_or(FIRST)))
 }
 
 fn object(path: &Path, key: String, bytes: &[u8]) -> Result<Loaded, DiskError> {

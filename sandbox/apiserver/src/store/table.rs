@@ -77,11 +77,8 @@ impl Table {
         self.objects.range((start, end))
     }
 
-    /// All objects as they were at an earlier revision; none when that is forgotten.
-    pub fn at(&self, revision: u64) -> Option<BTreeMap<String, Arc<Value>>> {
-        if revision < self.forgotten {
-            return None;
-        }
+    /// All objects as they were at an earlier revision that is not forgotten.
+    pub fn at(&self, revision: u64) -> BTreeMap<String, Arc<Value>> {
         let mut objects = self.objects.clone();
         for change in self.changes.iter().rev().take_while(|change| change.revision > revision) {
             match &change.previous {
@@ -89,7 +86,7 @@ impl Table {
                 None => objects.remove(&*change.key),
             };
         }
-        Some(objects)
+        objects
     }
 
     /// Whether something changed after this revision.
