@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 /// Texts of one run and what stands for them, in the order in which they are replaced.
 #[derive(Clone, Debug, Default)]
-pub struct Names(Vec<(String, String)>);
+pub struct Names(Vec<(Regex, String)>);
 
 /// What looks the same in every run: the pattern, and what stands for it.
 static PATTERNS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
@@ -20,7 +20,8 @@ static PATTERNS: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r"\b10\.244\.\d+\.\d+\b", "POD-ADDRESS"),
         (r"\b10-244-\d+-\d+\b", "POD-ADDRESS"),
         (r"\b10\.96\.\d+\.\d+\b", "SERVICE-ADDRESS"),
-        (r"-[0-9a-f]{8,10}-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "-HASH-RANDOM"),
+        (r"-[0-9bcdfghjklmnpqrstvwxz]{8,10}-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "-HASH-RANDOM"),
+        (r"-[0-9bcdfghjklmnpqrstvwxz]{8,10}\b", "-HASH"),
         (r"-[bcdfghjklmnpqrstvwxz2456789]{5}\b", "-RANDOM"),
         (r"\b3[0-2]\d{3}\b", "NODE-PORT"),
         (r"\b127\.0\.0\.1:\d{2,5}\b", "127.0.0.1:PORT"),
@@ -46,18 +47,21 @@ static PRINTED: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
 });
 
 impl Names {
-    /// From now on `text` is called `name`. Empty texts are left alone.
+    /// From now on `text`, where it is not a part of a longer word, is called `name`. Empty texts are left alone.
     pub fn call(&mut self, text: &str, name: &str) {
         if !text.is_empty() {
-            self.0.push((text.to_owned(), name.to_owned()));
+            let word = |it: Option<char>| if it.is_some_and(char::is_alphanumeric) { r"\b" } else { "" };
+            let (before, after) = (word(text.chars().next()), word(text.chars().last()));
+            let pattern = Regex::new(&format!("{before}{}{after}", regex_lite::escape(text)));
+            self.0.push((pattern.expect("a text that is escaped is a pattern"), name.to_owned()));
         }
     }
 
     /// A text, comparable.
     pub fn text(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for (from, to) in &self.0 {
-            text = text.replace(from, to);
+        for (pattern, name) in &self.0 {
+            text = pattern.replace_all(&text, name).into_owned();
         }
         replace_all(&PATTERNS, text)
     }

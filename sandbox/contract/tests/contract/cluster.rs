@@ -187,6 +187,9 @@ impl Cluster {
                 names.call(&text(&address["address"]), "NODE-ADDRESS");
             }
         }
+        // The sandbox's node has the name by which texts speak of the sandbox itself.
+        names.call("the sandbox", "the SANDBOX");
+        names.call("infra.sandbox", "infra.SANDBOX");
         names.call(&text(&self.node["metadata"]["name"]), "NODE");
         names.call(&self.config.cluster_url.to_string(), "SERVER/");
         names.call(self.config.cluster_url.to_string().trim_end_matches('/'), "SERVER");

@@ -190,7 +190,7 @@ async fn logs_are_shown_and_followed(case: &Case) {
     case.kubectl("logs lines --timestamps").await;
     case.kubectl("logs lines -f").await;
     case.create(pod("slow", &["lines", "3", "300"])).await.object();
-    case.until("Pod", "slow", |it| it["status"]["phase"] == "Running").await;
+    case.until("Pod", "slow", |it| it["status"]["phase"] != "Pending").await;
     case.kubectl("logs -f slow").await;
     case.create(job("short", &["print", "of a job"], json!({}))).await.object();
     case.until("Job", "short", |it| it["status"]["succeeded"] == 1).await;

@@ -214,14 +214,14 @@ async fn a_claim_of_an_unknown_class_waits(case: &Case) {
 fn volume(case: &Case, policy: &str) -> Value {
     json!({"kind": "PersistentVolume", "metadata": {"name": format!("{}-volume", case.namespace)}, "spec": {
         "accessModes": ["ReadWriteOnce"], "capacity": {"storage": "2Gi"}, "persistentVolumeReclaimPolicy": policy,
-        "storageClassName": "by-hand", "hostPath": {"path": "/tmp/contract"}}})
+        "storageClassName": case.namespace, "hostPath": {"path": "/tmp/contract"}}})
 }
 
 async fn a_volume_made_by_hand_is_bound(case: &Case) {
     let made = case.create(volume(case, "Retain")).await.object();
     case.see("spec", made["spec"].clone());
     let mut object = claim("data", "ReadWriteOnce", "1Gi");
-    object["spec"]["storageClassName"] = "by-hand".into();
+    object["spec"]["storageClassName"] = case.namespace.clone().into();
     case.create(object).await.object();
     let bound = case.until("PersistentVolumeClaim", "data", |it| it["status"]["phase"] == "Bound").await;
     case.see("claim", pick(&bound, &["spec", "status"]));
@@ -231,7 +231,7 @@ async fn a_released_volume_is_removed_or_kept(case: &Case) {
     let name = format!("{}-volume", case.namespace);
     case.create(volume(case, "Retain")).await.object();
     let mut object = claim("data", "ReadWriteOnce", "1Gi");
-    object["spec"]["storageClassName"] = "by-hand".into();
+    object["spec"]["storageClassName"] = case.namespace.clone().into();
     case.create(object).await.object();
     case.until("PersistentVolumeClaim", "data", |it| it["status"]["phase"] == "Bound").await;
     case.delete("PersistentVolumeClaim", "data", json!({})).await.object();
