@@ -192,6 +192,8 @@ impl Api {
         let mut warnings = Vec::new();
         admission::admit(self, &request.attempt(Operation::Create, None), &mut object, &mut warnings)?;
         kinds::prepare_create(resource, &mut object);
+        // What is read back is defaulted again: labels that preparing made may stand for others that were left out.
+        kinds::default(resource, &mut object);
         let causes = kinds::validate_create(resource, &object);
         if !causes.is_empty() {
             return Err(Status::invalid(resource, &name, causes));

@@ -97,7 +97,6 @@ async fn connection(server: Arc<Server>, acceptor: TlsAcceptor, stream: TcpStrea
 async fn respond(server: &Server, certified: Option<Arc<User>>, request: Request<Incoming>) -> Response<Body> {
     match answer_to(server, certified, request).await {
         Ok(response) => response,
-        Err(status) if status.message == write::UNSUPPORTED_PATCH => answer::plain(415, write::UNSUPPORTED_PATCH),
         Err(status) => answer::status(&status),
     }
 }

@@ -94,12 +94,10 @@ pub(super) fn patch(bytes: &[u8], content_type: &str, call: &Call<'_>) -> Result
         "application/apply-patch+yaml" => {
             Ok(Patch::Apply { config: body::either(bytes)?.value, force: call.query.flag("force") })
         }
-        _ => Err(Status::new(415, "", UNSUPPORTED_PATCH)),
+        // The words of the real server's router, which refuses such a patch before anybody looks at it.
+        _ => Err(Status::new(415, "UnsupportedMediaType", "415: Unsupported Media Type")),
     }
 }
-
-/// A patch of another form is refused by the real server's router, in plain words.
-pub(super) const UNSUPPORTED_PATCH: &str = "415: Unsupported Media Type";
 
 async fn delete(call: &Call<'_>, bytes: &[u8], content_type: &str, form: Form) -> Result<Response<Body>, Status> {
     let options = delete_options(call, bytes, content_type)?;

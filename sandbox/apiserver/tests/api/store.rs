@@ -149,3 +149,34 @@ async fn a_pod_on_a_node_is_given_its_time_and_finalizers_hold() {
     api.modify(&by, kinds::PODS, None, place, release).await.expect("it is there");
     assert!(api.get(kinds::PODS, "default", "one").expect_err("it is gone").is_not_found());
 }
+
+#[tokio::test]
+async fn what_changes_nothing_writes_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let api = open(folder.path());
+    make_namespace(&api, "default").await;
+    let (by, options) = (tester(), WriteOptions::default());
+    let container = json!({"name": "main", "image": "none", "ports": [{"containerPort": 80}]});
+    let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}});
+    let spec = json!({"replicas": 0, "selector": {"matchLabels": {"app": "web"}}, "template": template});
+    let job = json!({"template": {"spec": {"containers": [{"name": "main", "image": "none"}], "restartPolicy": "Never"}}});
+    let service = json!({"selector": {"app": "web"}, "ports": [{"port": 80}]});
+    let claim = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
+    let table = [
+        (kinds::DEPLOYMENTS, spec.clone()),
+        (kinds::REPLICA_SETS, spec),
+        (kinds::JOBS, job),
+        (kinds::SERVICES, service),
+        (kinds::PODS, json!({"containers": [{"name": "main", "image": "none"}]})),
+        (kinds::PERSISTENT_VOLUME_CLAIMS, claim),
+    ];
+    for (resource, spec) in table {
+        let object = json!({"metadata": {"name": "one"}, "spec": spec});
+        let made = api.create(&by, resource, "default", object, &options).await.expect(resource.plural);
+        for subresource in [None, Some("status")] {
+            let place = ("default", "one");
+            let same = api.modify(&by, resource, subresource, place, |_| true).await.expect(resource.plural);
+            assert_eq!(same, made, "{} {subresource:?}", resource.plural);
+        }
+    }
+}
