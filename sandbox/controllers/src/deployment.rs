@@ -152,7 +152,8 @@ async fn noted(hub: &Hub, rollout: &Rollout<'_>) -> Result<Option<Round>, Status
     let number = annotation(new, REVISION).unwrap_or_default();
     let id = Id::of(kinds::DEPLOYMENTS, deployment);
     if annotation(deployment, REVISION) != Some(number) {
-        hub.modify(&hub.writers.manager, &id, None, |deployment| annotate(deployment, REVISION, number)).await?;
+        hub.modify(&hub.writers.manager, &id, Some("status"), |deployment| annotate(deployment, REVISION, number))
+            .await?;
         return Ok(Some(Round::More));
     }
     let counted = meta::number(deployment, "/spec/progressDeadlineSeconds").is_some();
