@@ -62,6 +62,11 @@ impl Causes {
         self.shown("FieldValueInvalid", at, "Invalid value", at.value, detail);
     }
 
+    /// The field is wrong as a whole: no value is shown.
+    pub fn invalid_only(&mut self, at: &Node, detail: &str) {
+        self.push("FieldValueInvalid", at, with_detail("Invalid value", detail));
+    }
+
     /// The field is wrong, and another value is shown than the one it has.
     pub fn invalid_value(&mut self, at: &Node, value: impl Into<Value>, detail: &str) {
         self.shown("FieldValueInvalid", at, "Invalid value", &value.into(), detail);

@@ -1,15 +1,27 @@
 //! Slices of a service's endpoints.
 
+use crate::cause::Causes;
+use crate::checks::{endpoint_address, immutable, named_if_set, protocol, required_choice};
 use crate::edit::list;
 use crate::edit::{fill, items};
+use crate::names;
+use crate::node::Node;
 use crate::rules::Rules;
 use crate::shown::{self, AGE, NAME, column};
 use crate::table_columns::Column;
 use jiff::Timestamp;
 use serde_json::Value;
 
-pub(crate) static RULES: Rules =
-    Rules { default, has_generation: true, is_new_generation, columns: COLUMNS, cells, ..Rules::NONE };
+pub(crate) static RULES: Rules = Rules {
+    default,
+    has_generation: true,
+    is_new_generation,
+    columns: COLUMNS,
+    cells,
+    validate,
+    validate_update,
+    ..Rules::NONE
+};
 
 const COLUMNS: &[Column] = &[
     NAME,
@@ -47,4 +59,38 @@ fn cells(slice: &Value, now: Timestamp) -> Vec<Value> {
         shown::first_three(&addresses).into(),
         shown::age(slice, now),
     ]
+}
+
+fn validate(slice: &Node, causes: &mut Causes) {
+    let (kind, ports, endpoints) = (slice.get("addressType"), slice.get("ports"), slice.get("endpoints"));
+    required_choice(&kind, &["FQDN", "IPv4", "IPv6"], causes);
+    let mut seen: Vec<&str> = Vec::new();
+    for port in ports.items() {
+        let name = port.get("name");
+        named_if_set(&name, names::dns_label, causes);
+        if seen.contains(&name.text()) {
+            causes.duplicate(&name);
+        }
+        seen.push(name.text());
+        protocol(&port.get("protocol"), causes);
+    }
+    if endpoints.items().count() > 1000 {
+        causes.too_many(&endpoints, 1000);
+        return;
+    }
+    for endpoint in endpoints.items() {
+        let addresses = endpoint.get("addresses");
+        if addresses.is_empty() {
+            causes.required(&addresses, "must contain at least 1 address");
+        }
+        if kind.text() != "FQDN" {
+            addresses.items().for_each(|each| endpoint_address(&each, causes));
+        }
+        named_if_set(&endpoint.get("nodeName"), names::subdomain, causes);
+        named_if_set(&endpoint.get("hostname"), names::dns_label, causes);
+    }
+}
+
+fn validate_update(old: &Node, new: &Node, causes: &mut Causes) {
+    immutable(&old.get("addressType"), &new.get("addressType"), causes);
 }

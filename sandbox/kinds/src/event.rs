@@ -1,6 +1,10 @@
 //! Events of the core group, and the same objects under their new name.
 
+use crate::cause::Causes;
+use crate::checks::{required_name, required_text};
 use crate::edit::{has, text};
+use crate::names;
+use crate::node::Node;
 use crate::rules::{Label, Rules};
 use crate::shown::{self, NAME, column, or, wide};
 use crate::table_columns::Column;
@@ -23,6 +27,7 @@ pub(crate) static RULES: Rules = Rules {
         Label("source", "source.component", ""),
         Label("type", "type", ""),
     ],
+    validate,
     ..Rules::NONE
 };
 
@@ -65,4 +70,30 @@ fn cells(event: &Value, now: Timestamp) -> Vec<Value> {
         count.unwrap_or(1).max(i64::from(!has(event, "series"))).into(),
         shown::name(event),
     ]
+}
+
+fn validate(event: &Node, causes: &mut Causes) {
+    let (about, metadata) = (event.get("involvedObject"), event.get("metadata"));
+    let namespace = metadata.get("namespace").text();
+    let about = about.get("namespace");
+    let fits = match (event.get("eventTime").is_set(), about.text()) {
+        (false, "") => matches!(namespace, "" | "default"),
+        (false, other) => other == namespace,
+        (true, "") => matches!(namespace, "default" | "kube-system"),
+        (true, _) => true,
+    };
+    if !fits {
+        causes.invalid_value(&about, about.text(), "does not match event.namespace");
+    }
+    if event.get("eventTime").is_set() {
+        let component = event.get("reportingComponent");
+        required_name(&component, names::qualified, causes);
+        for field in ["reportingInstance", "action", "reason"] {
+            let at = event.get(field);
+            required_text(&at, causes);
+            if at.text().len() > 128 {
+                causes.invalid_value(&at, "", "can have at most 128 characters");
+            }
+        }
+    }
 }

@@ -1,12 +1,17 @@
 //! Jobs.
 
+use crate::cause::Causes;
+use crate::checks::{self, all_not_negative, choice, immutable};
 use crate::edit::{fill, fill_empty, has, items, object, part};
 use crate::edit::{list, text};
+use crate::node::Node;
 use crate::pod::default_template;
 use crate::rules::{Label, Rules};
 use crate::shown::{self, AGE, CONTAINERS, IMAGES, NAME, SELECTOR, column};
 use crate::table_columns::Column;
+use crate::{job_policy, names, pod};
 use jiff::Timestamp;
+use serde_json::Map;
 use serde_json::Value;
 
 pub(crate) static RULES: Rules = Rules {
@@ -17,6 +22,8 @@ pub(crate) static RULES: Rules = Rules {
     columns: COLUMNS,
     cells,
     field_labels: &[Label("status.successful", "status.succeeded", "0")],
+    validate,
+    validate_update,
     ..Rules::NONE
 };
 
@@ -35,6 +42,10 @@ const COLUMNS: &[Column] = &[
 const NAME_LABELS: [&str; 2] = ["job-name", "batch.kubernetes.io/job-name"];
 /// Labels with the job's uid, old and new; the last one is selected.
 const UID_LABELS: [&str; 2] = ["controller-uid", "batch.kubernetes.io/controller-uid"];
+
+/// Labels that a job's pods must have, in the order of the checks, and the field of metadata that gives them.
+const GENERATED: [(&str, &str); 4] =
+    [(UID_LABELS[0], "uid"), (NAME_LABELS[0], "name"), (UID_LABELS[1], "uid"), (NAME_LABELS[1], "name")];
 
 fn default(job: &mut Value) {
     let Some(spec) = object(job, "spec") else { return };
@@ -78,11 +89,6 @@ fn prepare_create(job: &mut Value) {
     }
 }
 
-/// What a job was given by [`prepare_create`], for checks.
-pub(crate) fn generated_labels() -> impl Iterator<Item = (&'static str, bool)> {
-    NAME_LABELS.into_iter().map(|label| (label, false)).chain(UID_LABELS.into_iter().map(|label| (label, true)))
-}
-
 fn cells(job: &Value, now: Timestamp) -> Vec<Value> {
     let (spec, status) = (&job["spec"], &job["status"]);
     let succeeded = status["succeeded"].as_i64().unwrap_or_default();
@@ -121,6 +127,151 @@ fn state(job: &Value) -> &'static str {
     }
 }
 
+const MODES: &[&str] = &["NonIndexed", "Indexed"];
+
+fn validate(job: &Node, causes: &mut Causes) {
+    generated_selector(job, causes);
+    let spec = job.get("spec");
+    const NUMBERS: [&str; 7] = [
+        "parallelism",
+        "completions",
+        "activeDeadlineSeconds",
+        "backoffLimit",
+        "ttlSecondsAfterFinished",
+        "backoffLimitPerIndex",
+        "maxFailedIndexes",
+    ];
+    all_not_negative(&spec, &NUMBERS, causes);
+    completion_mode(&spec, causes);
+    job_policy::validate(&spec, causes);
+    let template = spec.get("template");
+    pod::validate_template(&template, causes);
+    restart_policy(&spec, causes);
+    let selector = spec.get("selector");
+    if selector.is_set() {
+        checks::selector(&selector, causes);
+    } else {
+        causes.required(&selector, "");
+    }
+    let metadata = template.get("metadata");
+    let labels = metadata.get("labels");
+    if !checks::selects(selector.value, labels.value) {
+        causes.invalid_value(&labels, checks::shown(labels.value), "`selector` does not match template `labels`");
+    }
+    indexed_names(job, causes);
+}
+
+fn restart_policy(spec: &Node, causes: &mut Causes) {
+    let (template, policy) = (spec.get("template"), spec.get("podFailurePolicy"));
+    let pod = template.get("spec");
+    let restart = pod.get("restartPolicy");
+    match restart.text() {
+        "Always" | "" => causes.required(&restart, "valid values: \"OnFailure\", \"Never\""),
+        "OnFailure" if policy.is_set() => {
+            causes.invalid(&restart, "only \"Never\" is supported when podFailurePolicy is specified");
+        }
+        "OnFailure" | "Never" => {}
+        _ => causes.unsupported(&restart, &["OnFailure", "Never"]),
+    }
+}
+
+fn completion_mode(spec: &Node, causes: &mut Causes) {
+    let (mode, completions) = (spec.get("completionMode"), spec.get("completions"));
+    let (per_index, most_failed) = (spec.get("backoffLimitPerIndex"), spec.get("maxFailedIndexes"));
+    if most_failed.is_set() && !per_index.is_set() {
+        causes.required(&per_index, "when maxFailedIndexes is specified");
+    }
+    choice(&mode, MODES, causes);
+    if mode.text() == "Indexed" {
+        if !completions.is_set() {
+            causes.required(&completions, "when completion mode is Indexed");
+        }
+        let parallelism = spec.get("parallelism");
+        if parallelism.integer().is_some_and(|number| number > 100_000) {
+            causes.invalid(&parallelism, "must be less than or equal to 100000 when completion mode is Indexed");
+        }
+        if most_failed.integer().zip(completions.integer()).is_some_and(|(most, all)| most > all) {
+            causes.invalid(&most_failed, "must be less than or equal to completions");
+        }
+    } else {
+        for each in [&per_index, &most_failed] {
+            if each.is_set() {
+                causes.invalid(each, "requires indexed completion mode");
+            }
+        }
+    }
+}
+
+/// Pods of an indexed job are named after it: the longest name must be one.
+fn indexed_names(job: &Node, causes: &mut Causes) {
+    let (spec, metadata) = (job.get("spec"), job.get("metadata"));
+    let name = metadata.get("name");
+    let completions = spec.get("completions").integer().unwrap_or_default();
+    if spec.get("completionMode").text() == "Indexed" && completions > 0 {
+        let pod = format!("{}-{}", name.text(), completions - 1);
+        if !names::dns_label(&pod).is_empty() {
+            causes.invalid(&name, &format!("will not able to create pod with invalid DNS label: {pod}"));
+        }
+    }
+}
+
+/// A job that does not select by itself must have the selector and the labels that it was given.
+fn generated_selector(job: &Node, causes: &mut Causes) {
+    let (metadata, spec) = (job.get("metadata"), job.get("spec"));
+    let selector = spec.get("selector");
+    if spec.get("manualSelector").truth() || !selector.is_set() {
+        return;
+    }
+    let (template, mut expected) = (spec.get("template"), Map::new());
+    let template = template.get("metadata");
+    let labels = template.get("labels");
+    for (label, field) in GENERATED {
+        let wanted = metadata.get(field);
+        expected.insert(label.to_owned(), wanted.value.clone());
+        match labels.value.get(label) {
+            None => causes.required(&labels.key(label), &format!("must be '{}'", wanted.text())),
+            Some(found) if found != wanted.value => {
+                let shown = checks::shown(labels.value);
+                causes.invalid_value(&labels, shown, &format!("must be '{}'", wanted.text()));
+            }
+            Some(_) => {}
+        }
+    }
+    if !checks::selects(selector.value, &Value::Object(expected)) {
+        causes.invalid_value(&selector, checks::shown(selector.value), "`selector` not auto-generated");
+    }
+}
+
+fn validate_update(old: &Node, new: &Node, causes: &mut Causes) {
+    let (old, new) = (old.get("spec"), new.get("spec"));
+    completions_unchanged(&old, &new, causes);
+    const FIXED: [&str; 7] = [
+        "selector",
+        "template",
+        "completionMode",
+        "podFailurePolicy",
+        "backoffLimitPerIndex",
+        "managedBy",
+        "successPolicy",
+    ];
+    for field in FIXED {
+        immutable(&old.get(field), &new.get(field), causes);
+    }
+}
+
+/// An indexed job can grow and shrink with its parallelism; no other can change its completions.
+fn completions_unchanged(old: &Node, new: &Node, causes: &mut Causes) {
+    let (before, after) = (old.get("completions"), new.get("completions"));
+    if before.value == after.value {
+        return;
+    }
+    if new.get("completionMode").text() != "Indexed" || !before.is_set() || !after.is_set() {
+        immutable(&before, &after, causes);
+    } else if after.value != new.get("parallelism").value {
+        causes.invalid(&after, "can only be modified in tandem with spec.parallelism");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,7 +280,6 @@ mod tests {
     #[test]
     fn a_job_selects_its_pods_by_its_uid() {
         let mut job = json!({"metadata": {"name": "a", "uid": "1-2"}, "spec": {"template": {"metadata": {"labels": {"x": "y"}}}}});
-        set(&mut job, "kind", "Job");
         default(&mut job);
         prepare_create(&mut job);
         assert_eq!(job["spec"]["selector"], json!({"matchLabels": {"batch.kubernetes.io/controller-uid": "1-2"}}));

@@ -6,7 +6,11 @@
 
 mod amounts;
 mod cause;
+mod checks;
+mod difference;
 mod edit;
+mod metadata;
+mod names;
 mod node;
 mod refused;
 mod resource;
@@ -26,6 +30,7 @@ mod deployment;
 mod endpoint_slice;
 mod event;
 mod job;
+mod job_policy;
 mod limit_range;
 mod namespace;
 mod node_kind;
@@ -38,6 +43,7 @@ mod review;
 mod role_binding;
 mod secret;
 mod service_account;
+mod service_checks;
 mod storage_class;
 
 pub use cause::{Cause, summary};

@@ -1,6 +1,7 @@
 //! Namespaces.
 
 use crate::edit::{self, list, object, set, text};
+use crate::names;
 use crate::rules::{Label, Rules};
 use crate::shown::{self, AGE, NAME, column};
 use crate::table_columns::Column;
@@ -15,6 +16,7 @@ pub(crate) static RULES: Rules = Rules {
     columns: COLUMNS,
     cells,
     field_labels: &[Label("status.phase", "status.phase", ""), Label("name", "metadata.name", "")],
+    name: names::dns_label,
     ..Rules::NONE
 };
 

@@ -7,11 +7,11 @@ use std::fmt::Write;
 ///
 /// The path is rendered only when somebody asks: a valid object costs no allocation.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Node<'a> {
-    parent: Option<&'a Node<'a>>,
-    step: Step<'a>,
+pub(crate) struct Node<'p, 'v> {
+    parent: Option<&'p Node<'p, 'v>>,
+    step: Step<'p>,
     /// What is there.
-    pub value: &'a Value,
+    pub value: &'v Value,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -24,46 +24,55 @@ enum Step<'a> {
 
 static NULL: Value = Value::Null;
 
-impl<'a> Node<'a> {
+impl<'p, 'v> Node<'p, 'v> {
     /// The whole object.
-    pub fn root(value: &'a Value) -> Node<'a> {
+    pub fn root(value: &'v Value) -> Node<'p, 'v> {
         Node { parent: None, step: Step::Root, value }
     }
 
     /// The field of this name.
-    pub fn get<'b>(&'b self, name: &'b str) -> Node<'b> {
+    pub fn get<'b>(&'b self, name: &'b str) -> Node<'b, 'v> {
         Node { parent: Some(self), step: Step::Field(name), value: self.value.get(name).unwrap_or(&NULL) }
     }
 
     /// The map's entry with this key.
-    pub fn key<'b>(&'b self, key: &'b str) -> Node<'b> {
+    pub fn key<'b>(&'b self, key: &'b str) -> Node<'b, 'v> {
         Node { parent: Some(self), step: Step::Key(key), value: self.value.get(key).unwrap_or(&NULL) }
     }
 
     /// The list's item at this place.
-    pub fn index(&self, index: usize) -> Node<'_> {
+    pub fn index(&self, index: usize) -> Node<'_, 'v> {
         Node { parent: Some(self), step: Step::Index(index), value: self.value.get(index).unwrap_or(&NULL) }
     }
 
-    /// The same place with another value, for checks of values that are derived.
-    pub fn with<'b>(&'b self, value: &'b Value) -> Node<'b> {
-        Node { parent: self.parent, step: self.step, value }
+    /// The same place, with a value from elsewhere.
+    pub fn with<'w>(&self, value: &'w Value) -> Node<'p, 'w>
+    where
+        'v: 'w,
+    {
+        Node { value, ..*self }
+    }
+
+    /// The fields of an object that are there; none when it is not an object.
+    pub fn fields<'b>(&'b self) -> impl Iterator<Item = (&'v str, Node<'b, 'v>)> {
+        let fields = self.value.as_object().into_iter().flatten();
+        fields.map(move |(name, value)| (name.as_str(), Node { parent: Some(self), step: Step::Field(name), value }))
     }
 
     /// The items of a list; none when it is not a list.
-    pub fn items<'b>(&'b self) -> impl Iterator<Item = Node<'b>> {
-        let items: &'b [Value] = self.value.as_array().map_or(&[], Vec::as_slice);
+    pub fn items<'b>(&'b self) -> impl Iterator<Item = Node<'b, 'v>> {
+        let items: &'v [Value] = self.value.as_array().map_or(&[], Vec::as_slice);
         items.iter().enumerate().map(move |(index, value)| Node { parent: Some(self), step: Step::Index(index), value })
     }
 
     /// The entries of a map in its own order; none when it is not a map.
-    pub fn entries(&self) -> impl Iterator<Item = (&str, Node<'_>)> {
+    pub fn entries(&self) -> impl Iterator<Item = (&'v str, Node<'_, 'v>)> {
         let entries = self.value.as_object().into_iter().flatten();
         entries.map(move |(key, value)| (key.as_str(), Node { parent: Some(self), step: Step::Key(key), value }))
     }
 
     /// The text; empty when there is none, as the wire format cannot tell the two apart.
-    pub fn text(&self) -> &'a str {
+    pub fn text(&self) -> &'v str {
         self.value.as_str().unwrap_or_default()
     }
 

@@ -1,7 +1,11 @@
 //! Nodes.
 
+use crate::cause::Causes;
+use crate::checks::{named, required_choice, resource_amount};
 use crate::edit::{fill, has, part};
 use crate::edit::{list, text};
+use crate::names;
+use crate::node::Node;
 use crate::rules::{Label, Rules};
 use crate::shown::{self, AGE, NAME, column, or, wide};
 use crate::table_columns::Column;
@@ -15,6 +19,8 @@ pub(crate) static RULES: Rules = Rules {
     columns: COLUMNS,
     cells,
     field_labels: &[Label("spec.unschedulable", "spec.unschedulable", "false"), Label("name", "metadata.name", "")],
+    validate,
+    validate_update,
     ..Rules::NONE
 };
 
@@ -87,4 +93,38 @@ fn roles(node: &Value) -> String {
 fn address<'a>(node: &'a Value, kind: &str) -> &'a str {
     let found = list(&node["status"], "addresses").iter().find(|address| address["type"] == kind);
     found.map_or("<none>", |found| text(found, "address"))
+}
+
+fn validate(node: &Node, causes: &mut Causes) {
+    const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
+    let spec = node.get("spec");
+    let taints = spec.get("taints");
+    let mut seen: Vec<(&str, &str)> = Vec::new();
+    for taint in taints.items() {
+        let effect = taint.get("effect");
+        named(&taint.get("key"), names::qualified, causes);
+        named(&taint.get("value"), names::label_value, causes);
+        required_choice(&effect, EFFECTS, causes);
+        let pair = (taint.get("key").text(), effect.text());
+        if seen.contains(&pair) {
+            causes.duplicate(&taint);
+        }
+        seen.push(pair);
+    }
+    let status = node.get("status");
+    for amounts in [status.get("capacity"), status.get("allocatable")] {
+        amounts.entries().for_each(|(name, amount)| {
+            resource_amount(name, &amount, causes);
+        });
+    }
+}
+
+fn validate_update(old: &Node, new: &Node, causes: &mut Causes) {
+    let (before, after) = (old.get("spec"), new.get("spec"));
+    for field in ["podCIDR", "providerID"] {
+        if !before.get(field).is_empty() && before.get(field).value != after.get(field).value {
+            let text = format!("node updates may not change {field} except from \"\" to valid");
+            causes.forbidden(&after.get(field), &text);
+        }
+    }
 }

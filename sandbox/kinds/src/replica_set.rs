@@ -1,7 +1,11 @@
 //! Replica sets.
 
+use crate::cause::Causes;
+use crate::checks::{all_not_negative, immutable};
 use crate::edit::{fill, object};
+use crate::node::Node;
 use crate::pod::default_template;
+use crate::pod::{required_selector, restarting_template};
 use crate::rules::{Label, Rules};
 use crate::shown::{self, AGE, CONTAINERS, IMAGES, NAME, SELECTOR, number};
 use crate::table_columns::Column;
@@ -15,6 +19,8 @@ pub(crate) static RULES: Rules = Rules {
     columns: COLUMNS,
     cells,
     field_labels: &[Label("status.replicas", "status.replicas", "0")],
+    validate,
+    validate_update,
     ..Rules::NONE
 };
 
@@ -50,4 +56,15 @@ fn cells(set: &Value, now: Timestamp) -> Vec<Value> {
         images,
         shown::selector(&spec["selector"]),
     ]
+}
+
+fn validate(set: &Node, causes: &mut Causes) {
+    let spec = set.get("spec");
+    all_not_negative(&spec, &["replicas", "minReadySeconds"], causes);
+    required_selector(&spec.get("selector"), "empty selector is invalid for deployment", causes);
+    restarting_template(&spec, causes);
+}
+
+fn validate_update(old: &Node, new: &Node, causes: &mut Causes) {
+    immutable(&old.get("spec").get("selector"), &new.get("spec").get("selector"), causes);
 }

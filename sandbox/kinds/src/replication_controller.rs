@@ -1,6 +1,10 @@
 //! Replication controllers.
 
+use crate::cause::Causes;
+use crate::checks::not_negative;
 use crate::edit::{fill, object, part};
+use crate::node::Node;
+use crate::pod::always_restarting;
 use crate::pod::default_template;
 use crate::rules::{Label, Rules};
 use crate::shown::{self, AGE, CONTAINERS, IMAGES, NAME, SELECTOR, number};
@@ -15,6 +19,7 @@ pub(crate) static RULES: Rules = Rules {
     columns: COLUMNS,
     cells,
     field_labels: &[Label("status.replicas", "status.replicas", "0")],
+    validate,
     ..Rules::NONE
 };
 
@@ -56,4 +61,22 @@ fn cells(controller: &Value, now: Timestamp) -> Vec<Value> {
         images,
         shown::labels(&spec["selector"]),
     ]
+}
+
+fn validate(controller: &Node, causes: &mut Causes) {
+    let spec = controller.get("spec");
+    not_negative(&spec.get("minReadySeconds"), causes);
+    let selector = spec.get("selector");
+    if selector.is_empty() {
+        causes.required(&selector, "");
+    }
+    not_negative(&spec.get("replicas"), causes);
+    let template = spec.get("template");
+    if !template.is_set() {
+        causes.required(&template, "");
+        return;
+    }
+    let labels = &template.value["metadata"]["labels"];
+    let matches = selector.entries().all(|(key, value)| labels.get(key) == Some(value.value));
+    always_restarting(&template, matches, "ReplicationController", causes);
 }

@@ -1,6 +1,7 @@
 //! What one kind does at each step of a request: a row of functions, so that the steps need not know the kinds.
 
 use crate::cause::Causes;
+use crate::names;
 use crate::node::Node;
 use crate::shown;
 use crate::table_columns::Column;
@@ -27,10 +28,12 @@ pub(crate) struct Rules {
     /// Whether a new object may come with a status.
     pub has_status_from_start: bool,
     /// The rule for `metadata.name`.
-    pub name: fn(&str) -> Option<String>,
-    /// All but metadata, on create.
+    pub name: fn(&str) -> Vec<String>,
+    /// All but metadata, on create and on update.
     pub validate: fn(&Node, &mut Causes),
-    /// All but metadata, on update of the object itself; the arguments are the old and the new object.
+    /// What only a new object may not have.
+    pub validate_new: fn(&Node, &mut Causes),
+    /// What may not change; the arguments are the old and the new object.
     pub validate_update: fn(&Node, &Node, &mut Causes),
     /// Columns of tables.
     pub columns: &'static [Column],
@@ -55,8 +58,9 @@ impl Rules {
         is_new_generation: |old, new| old.get("spec") != new.get("spec"),
         has_status: false,
         has_status_from_start: false,
-        name: |_| None,
+        name: names::subdomain,
         validate: |_, _| {},
+        validate_new: |_, _| {},
         validate_update: |_, _, _| {},
         columns: shown::PLAIN,
         cells: shown::plain,

@@ -4,6 +4,7 @@ use crate::edit::{fill, has, items, list, object, part, remove, set, text};
 use crate::rules::{Label, Rules};
 use crate::shown::{self, AGE, NAME, SELECTOR, column, or};
 use crate::table_columns::Column;
+use crate::{names, service_checks};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -15,6 +16,9 @@ pub(crate) static RULES: Rules = Rules {
     columns: COLUMNS,
     cells,
     field_labels: &[Label("spec.clusterIP", "spec.clusterIP", ""), Label("spec.type", "spec.type", "")],
+    name: names::service_name,
+    validate: service_checks::validate,
+    validate_update: service_checks::validate_update,
     ..Rules::NONE
 };
 
@@ -72,7 +76,7 @@ fn default_affinity(spec: &mut Value) {
     }
 }
 
-fn has_external_addresses(spec: &Value) -> bool {
+pub(crate) fn has_external_addresses(spec: &Value) -> bool {
     text(spec, "type") == "ClusterIP" && !list(spec, "externalIPs").is_empty()
 }
 
@@ -104,9 +108,12 @@ pub fn set_address(service: &mut Value, address: &str) {
 }
 
 fn prepare_create(service: &mut Value) {
-    if let Some(spec) = part(service, "spec") {
-        fill_address_family(spec);
+    let Some(spec) = part(service, "spec") else { return };
+    let address = text(spec, "clusterIP").to_owned();
+    if !address.is_empty() {
+        fill(spec, "clusterIPs", json!([address]));
     }
+    fill_address_family(spec);
 }
 
 /// The sandbox has IPv4 alone.

@@ -146,7 +146,8 @@ pub(crate) fn selector_text(selector: &Value) -> String {
         };
         parts.push((key.to_owned(), shown));
     }
-    parts.sort();
+    // Labels stand before expressions of the same key.
+    parts.sort_by(|one, other| one.0.cmp(&other.0));
     parts.into_iter().map(|(_, shown)| shown).collect::<Vec<_>>().join(",")
 }
 

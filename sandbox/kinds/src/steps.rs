@@ -2,6 +2,7 @@
 
 use crate::amounts;
 use crate::cause::{Cause, Causes};
+use crate::metadata;
 use crate::node::Node;
 use crate::resource::Resource;
 use crate::rules::Label;
@@ -58,7 +59,7 @@ pub fn prepare_update(resource: &Resource, old: &Value, new: &mut Value, subreso
     } else if subresource != Some("finalize") {
         (rules.prepare_update)(old, new);
     }
-    if rules.has_generation && subresource != Some("binding") {
+    if rules.has_generation && !status_only && subresource != Some("binding") {
         let before = old["metadata"]["generation"].as_i64().unwrap_or_default();
         let changed = (rules.is_new_generation)(old, new);
         if let Some(metadata) = new.get_mut("metadata").and_then(Value::as_object_mut) {
@@ -91,15 +92,22 @@ fn keep(old: &Value, fields: &mut serde_json::Map<String, Value>, field: &str) {
 }
 
 /// What is wrong with a new object.
+///
+/// Assumes that it went through [`default`] and [`prepare_create`].
 pub fn validate_create(resource: &Resource, object: &Value) -> Vec<Cause> {
     let (root, mut causes) = (Node::root(object), Causes::default());
+    metadata::validate(resource, &root, &mut causes);
     (resource.rules.validate)(&root, &mut causes);
+    (resource.rules.validate_new)(&root, &mut causes);
     causes.0
 }
 
-/// What is wrong with a change of an object.
+/// What is wrong with a change of an object. What is told of the new object and of the change is told once.
 pub fn validate_update(resource: &Resource, old: &Value, new: &Value) -> Vec<Cause> {
     let (old, new, mut causes) = (Node::root(old), Node::root(new), Causes::default());
+    metadata::validate(resource, &new, &mut causes);
+    metadata::validate_update(&old, &new, &mut causes);
+    (resource.rules.validate)(&new, &mut causes);
     (resource.rules.validate_update)(&old, &new, &mut causes);
     causes.0
 }

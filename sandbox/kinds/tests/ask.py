@@ -2,9 +2,9 @@
 """Asks a real API server (v1.34, kubeconfig in KUBECONFIG, namespace `kinds`) what it makes of the inputs.
 
 Writes fixtures/*.json beside this file: what it stored of a valid object, or the causes why it refused one.
-An input is a YAML document; `what` names it. `old` (created for real) and `new` (a merge patch of it) stand for an update.
+An input is a document of a YAML file or an item of a JSON file; `what` names it. `old` (created for real) and `new` (a merge patch of it) stand for an update.
 """
-import base64, json, os, pathlib, ssl, sys, tempfile, urllib.error, urllib.request
+import base64, email.utils, json, os, pathlib, ssl, sys, tempfile, time, urllib.error, urllib.request
 import yaml
 
 HERE = pathlib.Path(__file__).parent
@@ -101,8 +101,12 @@ def ask_create(case):
 def ask_update(case):
     given, where = case["old"], path(case["old"]["kind"], case["old"]["apiVersion"])
     name = given["metadata"]["name"]
-    call("DELETE", f"{where}/{name}", {"gracePeriodSeconds": 0})
-    old = call("POST", where, given)
+    for _ in range(50):
+        call("DELETE", f"{where}/{name}", {"gracePeriodSeconds": 0})
+        old = call("POST", where, given)
+        if old.get("code") != 409:
+            break
+        time.sleep(0.2)
     if old.get("kind") == "Status":
         sys.exit(f"{case['what']}: {old['message']}")
     old["metadata"].pop("managedFields", None)
@@ -110,21 +114,58 @@ def ask_update(case):
     new["metadata"].pop("resourceVersion", None)
     result = call("PUT", f"{where}/{name}?dryRun=All&fieldValidation=Ignore", new)
     call("DELETE", f"{where}/{name}", {"gracePeriodSeconds": 0, "propagationPolicy": "Background"})
+    if result.get("kind") != "Status":
+        return {"before": old, "after": new, "object": result}
     return {"before": old, "after": new, **answer(result, new)}
 
 
 def main():
-    for file in sorted((HERE / "inputs").glob("*.yaml")):
+    for file in sorted((HERE / "inputs").iterdir()):
         if len(sys.argv) > 1 and file.stem not in sys.argv[1:]:
             continue
         cases = []
-        for case in yaml.safe_load_all(file.read_text()):
-            if case is None:
-                continue
+        inputs = json.loads(file.read_text()) if file.suffix == ".json" else yaml.safe_load_all(file.read_text())
+        for case in inputs:
             result = ask_create(case) if "create" in case else ask_update(case)
-            cases.append({"what": case["what"], **({"create": case["create"]} if "create" in case else {}), **result})
+            given = {"create": case["create"]} if "create" in case else {}
+            cases.append({"what": case["what"], **given, **result})
         (HERE / "fixtures" / f"{file.stem}.json").write_text(json.dumps(cases, indent=1) + "\n")
         print(file.stem, len(cases))
 
 
-main()
+TABLES = [
+    "v1/pods", "v1/services", "v1/configmaps", "v1/secrets", "v1/serviceaccounts", "v1/persistentvolumeclaims", "v1/events",
+    "v1/replicationcontrollers", "v1/resourcequotas", "v1/limitranges", "apps/v1/deployments", "apps/v1/replicasets",
+    "batch/v1/jobs", "discovery.k8s.io/v1/endpointslices", "rbac.authorization.k8s.io/v1/rolebindings",
+    "rbac.authorization.k8s.io/v1/roles", "v1/nodes", "v1/namespaces", "v1/persistentvolumes",
+    "storage.k8s.io/v1/storageclasses", "rbac.authorization.k8s.io/v1/clusterroles",
+    "rbac.authorization.k8s.io/v1/clusterrolebindings",
+]
+
+
+def ask_tables():
+    """Tables with their objects, and the time when they were made; a few rows of each."""
+    tables = []
+    for name in TABLES:
+        version, plural = name.rsplit("/", 1)
+        where = ("/api/" if "/" not in version else "/apis/") + f"{name}?includeObject=Object&limit=40"
+        if TABLES.index(name) < TABLES.index("v1/nodes"):
+            where = where.replace(plural, f"namespaces/kinds/{plural}")
+        request = urllib.request.Request(SERVER + where)
+        request.add_header("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
+        with urllib.request.urlopen(request, context=CONTEXT) as response:
+            now, table = email.utils.parsedate_to_datetime(response.headers["Date"]), json.load(response)
+        for row in table["rows"] or []:
+            row["object"]["metadata"].pop("managedFields", None)
+        rows = [{"cells": row["cells"], "object": row["object"]} for row in table["rows"] or []]
+        columns = [{key: column[key] for key in ("name", "type", "format", "priority")} for column in table["columnDefinitions"]]
+        made = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        tables.append({"resource": name, "now": made, "columns": columns, "rows": rows})
+    (HERE / "fixtures" / "tables.json").write_text(json.dumps(tables, indent=1) + "\n")
+    print("tables", sum(len(table["rows"]) for table in tables))
+
+
+if sys.argv[1:] == ["tables"]:
+    ask_tables()
+else:
+    main()

@@ -29,9 +29,20 @@ fn default_specification(spec: &mut Value) {
     fill(spec, "schedulerName", "default-scheduler");
     same_service_account(spec);
     for field in ["initContainers", "containers", "ephemeralContainers"] {
-        items(spec, field).for_each(default_container);
+        for container in items(spec, field) {
+            without_restart_rules(container, field == "initContainers");
+            default_container(container);
+        }
     }
     items(spec, "volumes").for_each(default_volume);
+}
+
+/// Version 1.34 restarts by the pod's policy alone, and drops what containers say of it; only sidecars stay.
+fn without_restart_rules(container: &mut Value, is_initial: bool) {
+    edit::remove(container, "restartPolicyRules");
+    if !is_initial || text(container, "restartPolicy") != "Always" {
+        edit::remove(container, "restartPolicy");
+    }
 }
 
 /// The old name of the field is kept in step with the new one.

@@ -4,12 +4,20 @@ use crate::edit::{self, list};
 use crate::rules::{Label, Rules};
 use serde_json::{Value, json};
 
+mod containers;
 mod defaults;
+mod environment;
 mod helpers;
+mod probes;
 mod table;
+mod template;
+mod update;
+mod validation;
+mod volumes;
 
 pub(crate) use defaults::default_template;
 pub use helpers::*;
+pub(crate) use template::{always_restarting, required_selector, restarting_template, validate_template};
 
 pub(crate) static RULES: Rules = Rules {
     default: defaults::default_pod,
@@ -17,6 +25,9 @@ pub(crate) static RULES: Rules = Rules {
     prepare_status,
     has_generation: true,
     has_status: true,
+    validate: validation::validate,
+    validate_new: validation::validate_new,
+    validate_update: update::validate,
     columns: table::COLUMNS,
     cells: table::cells,
     field_labels: &[
