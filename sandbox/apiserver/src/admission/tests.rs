@@ -186,10 +186,10 @@ async fn pod_security_refuses_pods_and_warns_of_templates() {
     let patch = Patch::Merge(json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "baseline"}}}));
     api.patch(&by, kinds::NAMESPACES, None, ("", "a"), &patch, &WriteOptions::default()).await.unwrap();
     let mut rude = pod("p");
-    rude["spec"]["hostPID"] = json!(true);
+    rude["spec"]["volumes"] = json!([{"name": "v", "hostPath": {"path": "/x"}}]);
     assert_eq!(
         refused(&api, kinds::PODS, rude.clone()).await,
-        "pods \"p\" is forbidden: violates PodSecurity \"baseline:latest\": host namespaces (hostPID=true)"
+        "pods \"p\" is forbidden: violates PodSecurity \"baseline:latest\": hostPath volumes (volume \"v\")"
     );
     let job = json!({"metadata": {"name": "j"}, "spec": {"template": rude}});
     let attempt = Attempt {
@@ -202,7 +202,7 @@ async fn pod_security_refuses_pods_and_warns_of_templates() {
     };
     let mut warnings = Vec::new();
     review(&api, &attempt, &job, &mut warnings).unwrap();
-    assert_eq!(warnings, ["would violate PodSecurity \"baseline:latest\": host namespaces (hostPID=true)"]);
+    assert_eq!(warnings, ["would violate PodSecurity \"baseline:latest\": hostPath volumes (volume \"v\")"]);
 }
 
 fn service(name: &str, spec: &Value) -> Value {
