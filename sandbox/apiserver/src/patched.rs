@@ -43,6 +43,7 @@ pub(crate) fn patched(
     let old = old.ok_or_else(|| Status::not_found(resource, name))?;
     let (new, shown) = match patch {
         Patch::Json(patch) => (patches::json_patch(old, patch).map_err(refusal)?, None),
+        Patch::Merge(patch) | Patch::Strategic(patch) if !patch.is_object() => return Err(no_table(patch)),
         Patch::Merge(patch) => (patches::merge_patch(old, patch), None),
         Patch::Strategic(patch) => {
             let ty = type_of(resource).ok_or_else(|| Status::internal("the kind has no schema"))?;
@@ -50,8 +51,31 @@ pub(crate) fn patched(
         }
         Patch::Apply { .. } => return Err(Status::internal("apply is done above")),
     };
+    check_identity(resource, old, &new)?;
     check(resource, &new, shown, request.validation, warnings)?;
     Ok(new)
+}
+
+/// A patch cannot make another object of this one.
+fn check_identity(resource: &Resource, old: &Value, new: &Value) -> Result<(), Status> {
+    let (api_version, kind) = (&new["apiVersion"], new["kind"].as_str().unwrap_or_default());
+    let version = api_version.as_str().unwrap_or_default();
+    if version != resource.api_version() || kind != resource.kind {
+        let scheme = "pkg/runtime/scheme.go:110";
+        let why = format!("no kind \"{kind}\" is registered for version \"{version}\" in scheme \"{scheme}\"");
+        return Err(invalid_patch(&new.to_string(), &why));
+    }
+    let (uid, before) = (metadata::text(new, "uid"), metadata::text(old, "uid"));
+    if uid.is_empty() || uid == before {
+        return Ok(());
+    }
+    let cause = Cause {
+        reason: "FieldValueInvalid",
+        field: "metadata.uid".to_owned(),
+        message: format!("Invalid value: \"{uid}\": field is immutable"),
+    };
+    // The real server finds it twice.
+    Err(Status::invalid(resource, metadata::text(old, "name"), vec![cause.clone(), cause]))
 }
 
 /// Checks the patched object against its kind.
@@ -86,6 +110,17 @@ fn invalid_patch(patch: &str, why: &str) -> Status {
     let causes = vec![Cause { reason: "FieldValueInvalid", field: "patch".to_owned(), message }];
     status.details = Some(Box::new(Details { causes, ..Details::default() }));
     status
+}
+
+fn no_table(patch: &Value) -> Status {
+    let given = match patch {
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Bool(_) => "bool",
+        _ => "number",
+    };
+    let go = "Go value of type map[string]interface {}";
+    Status::bad_request(format!("error decoding patch: json: cannot unmarshal {given} into {go}"))
 }
 
 fn refusal(error: PatchError) -> Status {

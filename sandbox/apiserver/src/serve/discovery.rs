@@ -70,6 +70,10 @@ pub(super) fn answer(request: &Request<Incoming>) -> Result<Response<Body>, Stat
         ["apis", group, version] if in_group(group).any(|each| each.version == *version) => {
             Some(resources(group, version))
         }
+        ["openapi", "v2"] if accept.contains("protobuf") => return Ok(empty_document()),
+        ["openapi", "v2"] => Some(json!({
+            "swagger": "2.0", "info": {"title": "Kubernetes", "version": GIT_VERSION}, "paths": {},
+        })),
         ["openapi", "v3"] => Some(json!({"paths": documents()})),
         ["openapi", "v3", "api", version] => schema::openapi_v3(version),
         ["openapi", "v3", "apis", group, version] => schema::openapi_v3(&format!("{group}/{version}")),
@@ -77,6 +81,14 @@ pub(super) fn answer(request: &Request<Incoming>) -> Result<Response<Body>, Stat
         _ => None,
     };
     Ok(found.map_or_else(|| answer::plain(404, "404 page not found\n"), |found| answer::json(200, &found)))
+}
+
+/// A document of the older form in which nothing is described: with it kubectl leaves validation to the server for what the
+/// newer form does not have, such as lists.
+fn empty_document() -> Response<Body> {
+    // One field: `swagger`, which is "2.0".
+    let document = Bytes::from_static(b"\x0a\x032.0");
+    answer::bytes_of(200, "application/com.github.proto-openapi.spec.v2.v1.0+protobuf", document)
 }
 
 fn documents() -> Map<String, Value> {

@@ -25,6 +25,9 @@ async fn kubectl(served: &Served, arguments: &[&str], input: &str) -> (bool, Str
 
 const MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: one\ndata:\n  a: \"1\"\n";
 
+const LIST: &str = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: ConfigMap, metadata: {name: two}}\n";
+const NONSENSE: &str = "apiVersion: example.com/v1\nkind: Nonsense\nmetadata: {name: x}\n";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kubectl_applies_compares_patches_and_deletes() {
     let served = served().await;
@@ -50,6 +53,8 @@ async fn kubectl_applies_compares_patches_and_deletes() {
         (&["get", "configmap", "one", "-o", "jsonpath={.data}"], "", true, "{\"a\":\"1\",\"b\":\"2\"}"),
         (&["get", "configmaps", "-l", "color=red", "-o", "name"], "", true, "configmap/one"),
         (&["get", "configmap", "nobody"], "", false, "Error from server (NotFound): configmaps \"nobody\" not found"),
+        (&["apply", "-f", "-"], LIST, true, "configmap/two created"),
+        (&["apply", "-f", "-"], NONSENSE, false, "no matches for kind \"Nonsense\" in version \"example.com/v1\""),
         (&["create", "namespace", "second"], "", true, "namespace/second created"),
         (&["create", "deployment", "web", "--image=none", "-n", "second"], "", true, "deployment.apps/web created"),
         (&["scale", "deployment", "web", "--replicas=3", "-n", "second"], "", true, "deployment.apps/web scaled"),

@@ -159,7 +159,8 @@ async fn what_changes_nothing_writes_nothing() {
     let container = json!({"name": "main", "image": "none", "ports": [{"containerPort": 80}]});
     let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}});
     let spec = json!({"replicas": 0, "selector": {"matchLabels": {"app": "web"}}, "template": template});
-    let job = json!({"template": {"spec": {"containers": [{"name": "main", "image": "none"}], "restartPolicy": "Never"}}});
+    let job =
+        json!({"template": {"spec": {"containers": [{"name": "main", "image": "none"}], "restartPolicy": "Never"}}});
     let service = json!({"selector": {"app": "web"}, "ports": [{"port": 80}]});
     let claim = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}});
     let table = [
