@@ -47,11 +47,11 @@ static PRINTED: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
 });
 
 impl Names {
-    /// From now on `text`, where it is not a part of a longer word, is called `name`. Empty texts are left alone.
+    /// From now on `text`, where it is not a part of a longer number, is called `name`. Empty texts are left alone.
     pub fn call(&mut self, text: &str, name: &str) {
         if !text.is_empty() {
-            let word = |it: Option<char>| if it.is_some_and(char::is_alphanumeric) { r"\b" } else { "" };
-            let (before, after) = (word(text.chars().next()), word(text.chars().last()));
+            let edge = |it: Option<char>| if it.is_some_and(|it| it.is_ascii_digit()) { r"\b" } else { "" };
+            let (before, after) = (edge(text.chars().next()), edge(text.chars().last()));
             let pattern = Regex::new(&format!("{before}{}{after}", regex_lite::escape(text)));
             self.0.push((pattern.expect("a text that is escaped is a pattern"), name.to_owned()));
         }

@@ -335,7 +335,8 @@ async fn set_and_expose_change_workloads(case: &Case) {
     case.kubectl("expose deployment web --port=80 --target-port=8080").await;
     case.kubectl("set image deployment/web contract-tool=contract-tool:1").await;
     case.kubectl("set resources deployment/web --limits=memory=64Mi").await;
-    case.kubectl("rollout status deployment/web --timeout=60s").await;
+    let told = case.kubectl_quietly("rollout status deployment/web --timeout=60s", "").await;
+    case.see("rolled out", told["out"].as_array().and_then(|lines| lines.last()).cloned());
     case.kubectl("get service web").await;
 }
 

@@ -188,11 +188,18 @@ async fn a_deadline_ends_a_pod(case: &Case) {
 
 async fn too_much_memory_kills(case: &Case) {
     let limit = json!({"resources": {"limits": {"memory": "32Mi"}}});
-    case.create(pod_with("greedy", &["allocate", "200"], limit)).await.object();
-    let ended = case.until("Pod", "greedy", is_finished).await;
-    let state = &ended["status"]["containerStatuses"][0]["state"]["terminated"];
-    case.see("ended", pick(state, &["exitCode", "reason"]));
-    case.see("phase", ended["status"]["phase"].clone());
+    // A real runtime now and then learns too late why the program was killed, and says no more than that it failed.
+    for number in 0..5 {
+        let name = format!("greedy-{number}");
+        case.create(pod_with(&name, &["allocate", "200"], limit.clone())).await.object();
+        let ended = case.until("Pod", &name, is_finished).await;
+        let state = &ended["status"]["containerStatuses"][0]["state"]["terminated"];
+        if state["reason"] == "OOMKilled" || number == 4 {
+            case.see("ended", pick(state, &["exitCode", "reason"]));
+            case.see("phase", ended["status"]["phase"].clone());
+            return;
+        }
+    }
 }
 
 async fn a_missing_image_is_told(case: &Case) {
