@@ -16,6 +16,7 @@ mod find;
 mod network;
 mod nodes;
 
+pub(crate) use cluster::remove_file;
 pub use find::{Files, Seen, find, list};
 
 /// The section of the plan.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 mod context;
 mod failure;
 pub mod kind;
+pub mod sandbox;
 
 /// A port of this machine that leads to a port of the cluster's nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use engine::{Address, Graph, GraphError, Need, Node, output};
 use serde_json::json;
 
@@ -6,6 +8,7 @@ use crate::spec::{self, Source, Spec};
 pub(crate) const IMAGE: &str = "image";
 pub(crate) const DELIVERY: &str = "delivery";
 pub(crate) const PUSH: &str = "push";
+pub(crate) const UNPACKED: &str = "unpacked-image";
 
 /// The repository of an image, before it is at a registry. The host does not exist, so nothing can be pulled by mistake.
 pub(crate) fn repository(deployment: &str, name: &str) -> String {
@@ -21,6 +24,13 @@ pub enum Delivery<'a> {
         cluster: &'a Address,
         /// The cluster's name.
         name: &'a str,
+    },
+    /// Unpacked into a folder that a sandbox runs images from; also pushed where [`Spec::push`] says so.
+    Folder {
+        /// The address of the cluster, which announces the milestone `nodes`.
+        cluster: &'a Address,
+        /// The folder.
+        folder: &'a Path,
     },
     /// From a registry: the image is pushed to [`Spec::push`].
     Registry,
@@ -52,6 +62,7 @@ pub fn declare(
     let pushed = spec.push.as_ref().map(|to| pushed(graph, spec, &image, to)).transpose()?;
     let available = match delivery {
         Delivery::Kind { cluster, name } => delivered(graph, deployment, spec, &image, cluster, name)?,
+        Delivery::Folder { cluster, folder } => unpacked(graph, deployment, spec, &image, cluster, folder)?,
         Delivery::Registry => pushed.unwrap_or_else(|| image.clone()),
     };
     Ok(Declared { image, available })
@@ -93,6 +104,29 @@ fn delivered(
         "deployment": deployment,
         "name": spec.name,
         "cluster": cluster_name,
+        "reference": output(image, "reference"),
+        "digest": output(image, "digest"),
+    });
+    node.needs = vec![image.clone().into(), Need::milestone(cluster.clone(), "nodes")];
+    node.within = Some(cluster.clone());
+    graph.add(node)?;
+    Ok(address)
+}
+
+fn unpacked(
+    graph: &mut Graph,
+    deployment: &str,
+    spec: &Spec,
+    image: &Address,
+    cluster: &Address,
+    folder: &Path,
+) -> Result<Address, GraphError> {
+    let address = Address::new(UNPACKED, &spec.name);
+    let mut node = Node::new(address.clone(), format!("image {} unpacked", spec.name), "images");
+    node.inputs = json!({
+        "deployment": deployment,
+        "name": spec.name,
+        "folder": folder,
         "reference": output(image, "reference"),
         "digest": output(image, "digest"),
     });

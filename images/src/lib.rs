@@ -27,6 +27,8 @@ mod saved;
 mod spec;
 mod store;
 mod stream;
+mod unpack;
+mod unpacked;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -79,10 +81,11 @@ impl SharedStore {
     }
 }
 
-/// Sets the behaviour of the kinds `image`, `delivery` and `push`.
+/// Sets the behaviour of the kinds `image`, `delivery`, `unpacked-image` and `push`.
 pub fn register(registry: &mut Registry, docker: &Docker, options: &Options) {
     let store = SharedStore::new(options.cache.clone());
     registry.register(declare::IMAGE, image::Images::new(store.clone(), docker.clone(), options.clone()));
     registry.register(declare::DELIVERY, delivery::Deliveries::new(store.clone(), docker.clone()));
+    registry.register(declare::UNPACKED, unpacked::UnpackedImages::new(store.clone()));
     registry.register(declare::PUSH, push::Pushes::new(store, options.docker_config.clone()));
 }

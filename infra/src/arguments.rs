@@ -27,7 +27,7 @@ pub struct Arguments {
 /// Options that every command takes.
 #[derive(Clone, Debug, Args)]
 pub struct Global {
-    /// Where the cluster is [default: the scenario's own choice, else kind]
+    /// Where the cluster is [default: the scenario's own choice, else sandbox]
     #[arg(long, global = true)]
     pub provider: Option<Provider>,
     /// Print JSON, one object a line, instead of text
@@ -66,6 +66,8 @@ pub struct Target {
 /// A place where clusters are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Provider {
+    /// A small Kubernetes in one process of this machine: no Docker, no account.
+    Sandbox,
     /// Kubernetes in Docker, on this machine.
     Kind,
 }
@@ -74,6 +76,7 @@ impl Provider {
     /// What a person calls it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Sandbox => "sandbox",
             Self::Kind => "kind",
         }
     }
@@ -98,6 +101,8 @@ pub enum Command {
     Destroy(Destroy),
     /// List the deployments of this machine
     List(List),
+    /// Look after the sandbox of a deployment: the built-in Kubernetes
+    Sandbox(Sandbox),
 }
 
 /// `infra apply`
@@ -181,6 +186,34 @@ pub struct Destroy {
     /// Do not ask first
     #[arg(long, short)]
     pub yes: bool,
+}
+
+/// `infra sandbox`
+#[derive(Debug, Args)]
+pub struct Sandbox {
+    /// What to do with it.
+    #[command(subcommand)]
+    pub command: SandboxCommand,
+}
+
+/// What can be done with a sandbox.
+#[derive(Debug, Subcommand)]
+pub enum SandboxCommand {
+    /// Start it again, for example after the machine was restarted
+    Start(Which),
+    /// Stop it and its pods; what it holds stays
+    Stop(Which),
+    /// Show whether it runs, where, and what it can and cannot do here
+    Status(Which),
+    /// Print what it said
+    Logs(Which),
+    /// Be one, until told to stop
+    #[command(hide = true)]
+    Run {
+        /// The folder that it keeps everything in.
+        #[arg(long)]
+        folder: PathBuf,
+    },
 }
 
 /// `infra list`

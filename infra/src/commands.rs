@@ -7,6 +7,7 @@ pub mod list;
 pub mod logs;
 pub mod open;
 pub mod plan;
+pub mod sandbox;
 pub mod status;
 
 use std::io::{self, IsTerminal, Write};

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod commands;
+mod launcher;
 mod prepare;
 mod report;
 mod session;
@@ -13,11 +14,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, Sandbox, SandboxCommand};
 use report::{Exit, Problem};
 use settings::Settings;
 
 fn main() -> ExitCode {
+    // Processes of a sandbox are this program too, in another role.
+    if let Some(ended) = sandbox::entry() {
+        return ended;
+    }
     let arguments = Arguments::parse();
     let json = arguments.global.json;
     let ended = match run(arguments) {
@@ -31,6 +36,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<Exit, Problem> {
+    if let Command::Sandbox(Sandbox { command: SandboxCommand::Run { folder } }) = &arguments.command {
+        return commands::sandbox::be_one(folder);
+    }
     let settings = Settings::new(&arguments.global)?;
     // Two threads: one TLS handshake or digest must not hold up everything else, and more would only cost memory.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -44,6 +52,7 @@ fn run(arguments: Arguments) -> Result<Exit, Problem> {
             Command::Open(command) => commands::open::run(command, &settings).await,
             Command::Destroy(command) => commands::destroy::run(command, &settings).await,
             Command::List(_) => commands::list::run(&settings).await,
+            Command::Sandbox(command) => commands::sandbox::run(command.command, &settings).await,
         }
     });
     // A second interrupt abandons what runs; blocking work must not keep the process alive then.

@@ -68,7 +68,8 @@ pub async fn prepare(
     if !settings.json {
         print_report(&scenarios::Report { problems: Vec::new(), warnings: scenario.warnings.clone() });
     }
-    let lowering = target_of(&deployment, &target, inventory, settings);
+    let provider = provider_of(&scenario, inventory, settings);
+    let lowering = target_of(&deployment, &target, provider, inventory, settings);
     let Lowered { graph, vault, addresses, warnings } = scenarios::lower(&scenario, &lowering).await?;
     let registry = registry(settings, &vault, lock);
     let observed = registry.observe(inventory).await;
@@ -79,19 +80,32 @@ pub async fn prepare(
         .map(|warning| format!("{}: {}", warning.place(), warning.message))
         .chain(warnings)
         .collect();
-    Ok(Prepared {
-        name: deployment.name().to_owned(),
-        provider: settings.provider,
-        plan,
-        registry,
-        addresses,
-        warnings,
-    })
+    Ok(Prepared { name: deployment.name().to_owned(), provider, plan, registry, addresses, warnings })
+}
+
+/// The person's choice, else where the deployment is, else the scenario's choice, else the sandbox.
+fn provider_of(scenario: &Scenario, inventory: &Inventory, settings: &Settings) -> Provider {
+    let here = || {
+        let mut kinds = inventory.iter().map(|held| held.node.address.kind());
+        kinds.find_map(|kind| match kind {
+            "sandbox-cluster" => Some(Provider::Sandbox),
+            "kind-cluster" => Some(Provider::Kind),
+            _ => None,
+        })
+    };
+    let asked = || {
+        scenario.provider.map(|provider| match provider {
+            scenarios::Provider::Sandbox => Provider::Sandbox,
+            scenarios::Provider::Kind => Provider::Kind,
+        })
+    };
+    settings.provider.or_else(here).or_else(asked).unwrap_or(Provider::Sandbox)
 }
 
 fn target_of(
     deployment: &Deployment,
     target: &arguments::Target,
+    provider: Provider,
     inventory: &Inventory,
     settings: &Settings,
 ) -> scenarios::Target {
@@ -99,6 +113,10 @@ fn target_of(
         deployment: deployment.name().to_owned(),
         deployment_folder: deployment.folder().to_owned(),
         cache: settings.cache.clone(),
+        provider: match provider {
+            Provider::Sandbox => scenarios::Provider::Sandbox,
+            Provider::Kind => scenarios::Provider::Kind,
+        },
         kind: target.kind.clone(),
         node_image: target.node_image.clone(),
         kubeconfig: settings.kubeconfig.clone(),
@@ -121,10 +139,20 @@ pub fn local_addresses(inventory: &Inventory) -> BTreeMap<String, String> {
         let name = service["metadata"]["name"].as_str().unwrap_or_default();
         service["spec"]["ports"].as_array().into_iter().flatten().map(move |port| (name, port))
     });
+    let asked = inventory.iter().map(|held| &held.node.inputs["manifest"]);
+    let asked = asked.flat_map(|manifest| {
+        let name = manifest["metadata"]["name"].as_str().unwrap_or_default();
+        let annotations = manifest["metadata"]["annotations"].as_object().into_iter().flatten();
+        annotations.filter_map(move |(key, local_port)| {
+            let port = key.strip_prefix("infra/local-port.")?;
+            Some((format!("{name}:{port}"), format!("http://127.0.0.1:{}", local_port.as_str()?)))
+        })
+    });
     ports
         .filter_map(|(name, port)| {
             let mapping = mapped.iter().find(|mapping| mapping["node_port"] == port["nodePort"])?;
             Some((format!("{name}:{}", port["port"]), format!("http://127.0.0.1:{}", mapping["local_port"])))
         })
+        .chain(asked)
         .collect()
 }

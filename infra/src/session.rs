@@ -13,6 +13,7 @@ use engine::{
 use providers::kubernetes::Clients;
 use workloads::Vault;
 
+use crate::launcher::SelfLauncher;
 use crate::report::{Problem, of_state};
 use crate::settings::Settings;
 use crate::view::progress::{JsonLines, Progress, Recorder};
@@ -97,6 +98,7 @@ fn take(records: &Mutex<Vec<Record>>) -> Vec<Record> {
 pub fn registry(settings: &Settings, vault: &Vault, lock: Option<Arc<File>>) -> Registry {
     let mut registry = Registry::default();
     cluster::kind::register(&mut registry, &settings.docker, lock.clone());
+    cluster::sandbox::register(&mut registry, Arc::new(SelfLauncher));
     let images =
         images::Options { cache: settings.cache.join("images"), lock, docker_config: settings.docker_config.clone() };
     images::register(&mut registry, &settings.docker, &images);

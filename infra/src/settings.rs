@@ -22,8 +22,8 @@ pub struct Settings {
     pub docker_config: Option<PathBuf>,
     /// Docker, connected to when it is first needed.
     pub docker: Docker,
-    /// Where clusters are made. There is only one such place so far, which scenarios choose too.
-    pub provider: Provider,
+    /// Where clusters shall be made, if the person says so.
+    pub provider: Option<Provider>,
     /// Whether to print JSON.
     pub json: bool,
 }
@@ -47,7 +47,7 @@ impl Settings {
                 .and_then(|path| absolute(&path))?,
             docker_config,
             docker: Docker::new(DockerSettings::from_environment(|name| env::var_os(name))),
-            provider: global.provider.unwrap_or(Provider::Kind),
+            provider: global.provider,
             json: global.json,
         })
     }

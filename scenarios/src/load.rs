@@ -94,7 +94,7 @@ fn scenario(reader: &mut Reader<'_>, document: &Node, file: &Path, folder: &Path
     let mut table = reader.table(&Field { name: String::new(), node: document })?;
     table.required(reader, "version", "1", version)?;
     let name = table.required(reader, "name", &example_name(folder), deployment_name);
-    let provider = table.optional(reader, "provider", provider).unwrap_or(Provider::Kind);
+    let provider = table.optional(reader, "provider", provider);
     let namespace = table.optional(reader, "namespace", dns_label);
     let cluster = table.optional(reader, "cluster", cluster);
     let images = table.field(reader, "images").map(|field| images::read(reader, &field, folder)).unwrap_or_default();
@@ -151,12 +151,17 @@ fn provider(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Provider> {
     let text = reader.text(field)?;
     match text.value.as_str() {
         "kind" => Some(Provider::Kind),
-        later @ ("gke" | "eks" | "minikube" | "sandbox") => reader.problem(
+        "sandbox" => Some(Provider::Sandbox),
+        later @ ("gke" | "eks" | "minikube") => reader.problem(
             text.mark,
             format!("the provider `{later}` is not supported yet"),
-            "for now there is `kind`".to_owned(),
+            "for now there are `kind` and `sandbox`".to_owned(),
         ),
-        other => reader.problem(text.mark, format!("there is no provider `{other}`"), did_you_mean(other, ["kind"])),
+        other => reader.problem(
+            text.mark,
+            format!("there is no provider `{other}`"),
+            did_you_mean(other, ["kind", "sandbox"]),
+        ),
     }
 }
 

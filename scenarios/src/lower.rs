@@ -30,6 +30,8 @@ pub struct Target {
     pub deployment_folder: PathBuf,
     /// The folder of what can be made again, absolute.
     pub cache: PathBuf,
+    /// Who makes the cluster.
+    pub provider: Provider,
     /// The program kind, where it is not the one in `PATH`.
     pub kind: Option<PathBuf>,
     /// A node image in place of the scenario's.
@@ -71,17 +73,30 @@ pub struct ServiceAddress {
 /// Reads what goes into the images and writes only below [`Target::cache`], and a key into [`Target::deployment_folder`] where
 /// that exists. A data set that is nowhere on this machine is downloaded. The same scenario, files and target give the same graph.
 pub async fn lower(scenario: &Scenario, target: &Target) -> Result<Lowered, LowerError> {
-    let Provider::Kind = scenario.provider;
     let datasets = datasets::locate(scenario, &target.cache).await?;
     let images = images::prepare(scenario, &datasets, &target.cache).await?;
-    let ports = ports::assign(scenario, held_ports(scenario, target).as_deref());
+    let mut ports = ports::assign(scenario, held_ports(scenario, target).as_deref());
     let vault = vault(&target.deployment_folder)?;
 
     let mut graph = Graph::default();
-    let cluster_spec = cluster_spec(scenario, target, &ports);
-    let cluster = cluster::kind::declare(&cluster_spec, &mut graph)?.cluster;
-    let delivery = Delivery::Kind { cluster: &cluster, name: &cluster_spec.name() };
-    let places = images::declare(&images, &target.deployment, delivery, &mut graph)?;
+    let (cluster, places) = match target.provider {
+        Provider::Kind => {
+            let spec = kind_spec(scenario, target, &ports);
+            let cluster = cluster::kind::declare(&spec, &mut graph)?.cluster;
+            let delivery = Delivery::Kind { cluster: &cluster, name: &spec.name() };
+            let places = images::declare(&images, &target.deployment, delivery, &mut graph)?;
+            (cluster, places)
+        }
+        Provider::Sandbox => {
+            sandbox_fits(scenario)?;
+            ports.on_this_machine = true;
+            let spec = sandbox_spec(target);
+            let cluster = cluster::sandbox::declare(&spec, &mut graph)?.cluster;
+            let delivery = Delivery::Folder { cluster: &cluster, folder: &spec.images() };
+            let places = images::declare(&images, &target.deployment, delivery, &mut graph)?;
+            (cluster, places)
+        }
+    };
     let spec = objects::spec(scenario, target, &cluster, places, &ports, &datasets);
     workloads::declare(&spec, &vault, &mut graph)?;
     graph.in_order()?;
@@ -102,8 +117,8 @@ fn vault(folder: &Path) -> Result<Vault, LowerError> {
     Vault::open(&file).map_err(|source| LowerError::Key { path: file, source })
 }
 
-/// The cluster that the scenario wants.
-fn cluster_spec(scenario: &Scenario, target: &Target, ports: &Ports) -> cluster::kind::Spec {
+/// The kind cluster that the scenario wants.
+fn kind_spec(scenario: &Scenario, target: &Target, ports: &Ports) -> cluster::kind::Spec {
     cluster::kind::Spec {
         deployment: target.deployment.clone(),
         nodes: nodes(scenario),
@@ -113,6 +128,24 @@ fn cluster_spec(scenario: &Scenario, target: &Target, ports: &Ports) -> cluster:
         kubeconfig: private_kubeconfig(target),
         owner_folder: target.deployment_folder.join("owner"),
         user_kubeconfig: Some(target.kubeconfig.clone()),
+    }
+}
+
+/// The sandbox that the scenario runs in.
+fn sandbox_spec(target: &Target) -> cluster::sandbox::Spec {
+    cluster::sandbox::Spec {
+        deployment: target.deployment.clone(),
+        folder: target.deployment_folder.join("sandbox"),
+        kubeconfig: private_kubeconfig(target),
+        user_kubeconfig: Some(target.kubeconfig.clone()),
+    }
+}
+
+/// What the sandbox does not have is refused by name.
+fn sandbox_fits(scenario: &Scenario) -> Result<(), LowerError> {
+    match scenario.cluster.nodes {
+        1 => Ok(()),
+        nodes => Err(LowerError::SandboxNodes { nodes }),
     }
 }
 

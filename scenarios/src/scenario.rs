@@ -16,8 +16,8 @@ pub struct Scenario {
     pub folder: PathBuf,
     /// The name, and the deployment's name where nobody gives another: a DNS label.
     pub name: String,
-    /// Where it runs unless somebody says otherwise.
-    pub provider: Provider,
+    /// Where it asks to run; none leaves the choice to others.
+    pub provider: Option<Provider>,
     /// The namespace of namespaced manifests that name none.
     pub namespace: String,
     /// The cluster.
@@ -41,6 +41,8 @@ pub struct Scenario {
 pub enum Provider {
     /// kind: Kubernetes in containers on this machine.
     Kind,
+    /// The sandbox: a small Kubernetes in one process on this machine.
+    Sandbox,
 }
 
 /// What the cluster is made of.

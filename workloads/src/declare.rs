@@ -195,9 +195,9 @@ fn place_images(spec: &Spec, manifest: &mut Value, notes: &mut Vec<String>) -> B
     used
 }
 
-/// Sets the node ports of a `LoadBalancer` service that is mapped to local ports; says to which.
+/// Sets the node ports (or asks for the local ports) of a `LoadBalancer` service that is mapped to local ports; says to which.
 fn place_node_ports(spec: &Spec, identity: &Identity, manifest: &mut Value) -> Vec<String> {
-    let mut notes = Vec::new();
+    let (mut notes, mut annotations) = (Vec::new(), Vec::new());
     if identity.kind.kind != "Service" || manifest["spec"]["type"] != "LoadBalancer" {
         return notes;
     }
@@ -208,11 +208,17 @@ fn place_node_ports(spec: &Spec, identity: &Identity, manifest: &mut Value) -> V
         });
         match mapped {
             Some(mapped) => {
-                port["nodePort"] = mapped.node_port.into();
+                match mapped.node_port {
+                    Some(node_port) => port["nodePort"] = node_port.into(),
+                    None => annotations.push((mapped.port, mapped.local_port)),
+                }
                 notes.push(format!("LoadBalancer -> 127.0.0.1:{}", mapped.local_port));
             }
             None => notes.push("LoadBalancer -> infra open".into()),
         }
+    }
+    for (port, local_port) in annotations {
+        manifest["metadata"]["annotations"][format!("infra/local-port.{port}")] = local_port.to_string().into();
     }
     notes
 }

@@ -22,7 +22,7 @@ pub struct Spec {
     pub steps: Vec<Step>,
     /// By the name that manifests use: the node whose output `reference` takes the name's place.
     pub images: BTreeMap<String, Address>,
-    /// Service ports that the cluster maps to a local port.
+    /// Service ports that answer on a local port.
     pub node_ports: Vec<NodePort>,
     /// What is asked of the running system.
     pub checks: Vec<Check>,
@@ -52,7 +52,7 @@ pub struct Step {
     pub timeout_seconds: u64,
 }
 
-/// A service's port that answers on a local port, by a node port that was mapped when the cluster was made.
+/// A service's port that answers on a local port.
 #[derive(Clone, Debug)]
 pub struct NodePort {
     /// The service's namespace.
@@ -61,8 +61,9 @@ pub struct NodePort {
     pub service: String,
     /// The service's port.
     pub port: u16,
-    /// The port on every node.
-    pub node_port: u16,
+    /// The port on every node that was mapped when the cluster was made; none where the cluster opens the local port itself, as the
+    /// annotation `infra/local-port.PORT` of the service asks.
+    pub node_port: Option<u16>,
     /// The port on 127.0.0.1.
     pub local_port: u16,
 }

@@ -180,7 +180,7 @@ impl Resource for KindCluster {
 }
 
 /// Removes a file, which need not exist.
-pub(super) fn remove_file(path: &Path) -> Result<(), Failure> {
+pub(crate) fn remove_file(path: &Path) -> Result<(), Failure> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(failure::file("remove", path, error)),
         _ => Ok(()),

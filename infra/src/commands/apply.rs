@@ -60,7 +60,13 @@ async fn apply(
 
 /// Refuses to begin on a machine that lacks what the plan needs, before anything is journalled or made.
 async fn missing_parts(prepared: &Prepared, kind: Option<&Path>, settings: &Settings) -> Result<(), Problem> {
-    settings.docker.host().await.map_err(report::of_docker)?;
+    let needs_docker = |step: &Step| {
+        let kind = step.node.address.kind();
+        matches!(kind, "kind-cluster" | "docker-network") || !step.node.inputs["spec"]["source"]["dockerfile"].is_null()
+    };
+    if prepared.plan.steps.iter().any(|step| needs_docker(step) && !matches!(step.action, Action::Keep)) {
+        settings.docker.host().await.map_err(report::of_docker)?;
+    }
     let makes_cluster =
         |step: &Step| step.node.address.kind() == "kind-cluster" && !matches!(step.action, Action::Keep);
     if prepared.plan.steps.iter().any(makes_cluster) {

@@ -28,6 +28,8 @@ pub(super) struct Ports {
     mapped: BTreeMap<ServicePort, PortMapping>,
     /// What is different from what the scenario says.
     pub warnings: Vec<String>,
+    /// Whether the cluster opens the local ports itself, without node ports.
+    pub on_this_machine: bool,
 }
 
 impl Ports {
@@ -37,7 +39,7 @@ impl Ports {
             namespace: target.namespace.clone(),
             service: target.service.clone(),
             port: target.port,
-            node_port: pair.node_port,
+            node_port: (!self.on_this_machine).then_some(pair.node_port),
             local_port: pair.local_port,
         });
         mapped.collect()
@@ -78,7 +80,12 @@ pub(super) fn assign(scenario: &Scenario, held: Option<&[PortMapping]>) -> Ports
             .map(|target| (PortMapping { local_port: local_ports[&target], node_port: node_ports[&target] }, target))
             .map(|(pair, target)| (target, pair))
             .collect();
-        return Ports { pairs: mapped.values().copied().collect(), mapped, warnings: Vec::new() };
+        return Ports {
+            pairs: mapped.values().copied().collect(),
+            mapped,
+            warnings: Vec::new(),
+            on_this_machine: false,
+        };
     };
     let mut mapped = BTreeMap::new();
     let mut warnings = Vec::new();
@@ -97,7 +104,7 @@ pub(super) fn assign(scenario: &Scenario, held: Option<&[PortMapping]>) -> Ports
         }
         mapped.extend(pair.map(|pair| (target, pair)));
     }
-    Ports { pairs: held.to_vec(), mapped, warnings }
+    Ports { pairs: held.to_vec(), mapped, warnings, on_this_machine: false }
 }
 
 /// The ports of all `LoadBalancer` Services, each with the node port that its manifest gives.

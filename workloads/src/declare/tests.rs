@@ -26,7 +26,7 @@ fn spec(manifests: &[(&str, Value)]) -> Spec {
             namespace: "demo".into(),
             service: "web".into(),
             port: 80,
-            node_port: 30080,
+            node_port: Some(30080),
             local_port: 8080,
         }],
         checks: Vec::new(),
@@ -148,6 +148,17 @@ fn a_load_balancer_is_mapped_to_its_local_port() {
     let web = node(&graph, "object/service/demo/web");
     assert_eq!(web.note.as_deref(), Some("LoadBalancer -> 127.0.0.1:8080, LoadBalancer -> infra open"));
     assert_eq!(web.inputs["manifest"]["spec"]["ports"], json!([{"port": 80, "nodePort": 30080}, {"port": 81}]));
+}
+
+#[test]
+fn a_cluster_that_opens_local_ports_itself_is_asked_by_annotation() {
+    let service = with(object("Service", "web"), "spec", json!({"type": "LoadBalancer", "ports": [{"port": 80}]}));
+    let mut spec = spec(&[("", service)]);
+    spec.node_ports[0].node_port = None;
+    let graph = graph(&spec);
+    let manifest = &node(&graph, "object/service/demo/web").inputs["manifest"];
+    assert_eq!(manifest["metadata"]["annotations"], json!({"infra/local-port.80": "8080"}));
+    assert_eq!(manifest["spec"]["ports"], json!([{"port": 80}]));
 }
 
 #[test]

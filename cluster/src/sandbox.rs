@@ -1,0 +1,109 @@
+//! Clusters by the sandbox: a small Kubernetes in one process of this machine.
+
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use engine::{Address, Failure, Graph, GraphError, Node, Registry, output};
+use serde_json::json;
+
+use crate::context;
+
+mod cluster;
+
+/// The section of the plan.
+const SECTION: &str = "cluster";
+
+/// A sandbox that a deployment wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// The deployment's name.
+    pub deployment: String,
+    /// The folder that it keeps everything in; it is the sandbox's alone.
+    pub folder: PathBuf,
+    /// The deployment's own kubeconfig, which is written with mode 0600.
+    pub kubeconfig: PathBuf,
+    /// The user's kubeconfig, which gets a context; `None` leaves it alone.
+    pub user_kubeconfig: Option<PathBuf>,
+}
+
+impl Spec {
+    /// The name of the sandbox and of the context.
+    pub fn name(&self) -> String {
+        format!("infra-{}", self.deployment)
+    }
+
+    /// The folder that it runs images from.
+    pub fn images(&self) -> PathBuf {
+        self.folder.join("images")
+    }
+}
+
+/// A sandbox that takes requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// Its process.
+    pub pid: u32,
+    /// The API server's address, for example `https://127.0.0.1:40123`.
+    pub server: String,
+    /// The kubeconfig of its administrator.
+    pub kubeconfig: PathBuf,
+}
+
+/// Starts and stops sandboxes: the program that contains one.
+#[async_trait]
+pub trait Launcher: Debug + Send + Sync {
+    /// Starts the sandbox of a folder, or finds the one that runs in it, and returns when it takes requests. It goes on when this
+    /// process ends.
+    async fn start(&self, folder: &Path) -> Result<Running, Failure>;
+
+    /// The sandbox of a folder, if one runs.
+    fn running(&self, folder: &Path) -> Result<Option<Running>, Failure>;
+
+    /// Ends the sandbox of a folder, its pods first, and returns when no process of it is left; then removes the folder with
+    /// everything in it. Neither need be there.
+    async fn remove(&self, folder: &Path) -> Result<(), Failure>;
+}
+
+/// The addresses of what [`declare`] adds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// The cluster, with the milestones `nodes` and `api` and the outputs `context` and `server`.
+    pub cluster: Address,
+    /// The context in the user's kubeconfig, if that is wanted.
+    pub context: Option<Address>,
+}
+
+/// Adds the sandbox and the context to the graph. Pure.
+pub fn declare(spec: &Spec, graph: &mut Graph) -> Result<Declared, GraphError> {
+    let name = spec.name();
+    let cluster = Address::new(cluster::KIND, &name);
+    let mut node = Node::new(cluster.clone(), format!("sandbox {name}"), SECTION);
+    node.inputs = serde_json::to_value(cluster::Inputs {
+        name: name.clone(),
+        deployment: spec.deployment.clone(),
+        folder: spec.folder.clone(),
+        kubeconfig: spec.kubeconfig.clone(),
+    })
+    .expect("the inputs are data");
+    graph.add(node)?;
+    let Some(file) = &spec.user_kubeconfig else { return Ok(Declared { cluster, context: None }) };
+    let context = Address::new(context::KIND, &name);
+    let mut node = Node::new(context.clone(), format!("context {name} in {}", file.display()), SECTION);
+    node.inputs = json!(context::Inputs {
+        file: file.clone(),
+        context: name,
+        deployment: spec.deployment.clone(),
+        source: spec.kubeconfig.clone(),
+        server: output(&cluster, "server"),
+    });
+    node.needs = vec![cluster.clone().into()];
+    graph.add(node)?;
+    Ok(Declared { cluster, context: Some(context) })
+}
+
+/// Sets the behaviour of `sandbox-cluster` (that of `kubeconfig-context` is set with any provider's).
+pub fn register(registry: &mut Registry, launcher: Arc<dyn Launcher>) {
+    registry.register(cluster::KIND, cluster::SandboxCluster(launcher));
+}

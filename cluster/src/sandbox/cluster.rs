@@ -1,0 +1,81 @@
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use engine::{Context, Failure, Gone, Held, Observation, Resource};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Launcher, Running};
+use crate::failure;
+use crate::kind::remove_file;
+
+/// The kind of node.
+pub(super) const KIND: &str = "sandbox-cluster";
+
+/// What a `sandbox-cluster` node holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Inputs {
+    pub(super) name: String,
+    pub(super) deployment: String,
+    pub(super) folder: PathBuf,
+    pub(super) kubeconfig: PathBuf,
+}
+
+/// The behaviour of `sandbox-cluster`.
+#[derive(Debug)]
+pub(super) struct SandboxCluster(pub(super) Arc<dyn Launcher>);
+
+impl SandboxCluster {
+    fn look(&self, inputs: &Value) -> Result<Observation, Failure> {
+        let inputs = Inputs::deserialize(inputs)?;
+        if !inputs.folder.is_dir() {
+            return Ok(Observation::Absent);
+        }
+        Ok(match self.0.running(&inputs.folder)? {
+            Some(_) if inputs.kubeconfig.is_file() => Observation::AsRecorded,
+            Some(_) => Observation::Changed(format!("{} is missing", inputs.kubeconfig.display())),
+            None => Observation::Changed("it does not run".to_owned()),
+        })
+    }
+}
+
+#[async_trait]
+impl Resource for SandboxCluster {
+    fn forces_replacement(&self, old: &Value, new: &Value) -> Option<String> {
+        ["name", "folder"].into_iter().find(|field| old[*field] != new[*field]).map(ToOwned::to_owned)
+    }
+
+    async fn observe(&self, held: &[&Held]) -> Vec<Observation> {
+        let looks = held.iter().map(|held| self.look(&held.node.inputs));
+        looks.map(|look| look.unwrap_or_else(|failure| Observation::Unknown(failure.causes().join(": ")))).collect()
+    }
+
+    async fn create(&self, context: &Context, inputs: &Value) -> Result<Value, Failure> {
+        let inputs = Inputs::deserialize(inputs)?;
+        let Running { server, kubeconfig, .. } = self.0.start(&inputs.folder).await?;
+        // The copy keeps the mode 0600 of the sandbox's own file.
+        let fresh = inputs.kubeconfig.with_extension("new");
+        let copied = fs::copy(&kubeconfig, &fresh).and_then(|_| fs::rename(&fresh, &inputs.kubeconfig));
+        copied.map_err(|error| failure::file("write", &inputs.kubeconfig, error))?;
+        for milestone in ["nodes", "api"] {
+            context.milestone(milestone);
+        }
+        Ok(json!({ "context": inputs.name, "server": server }))
+    }
+
+    async fn delete(&self, _context: &Context, inputs: &Value) -> Result<Vec<Gone>, Failure> {
+        let inputs = Inputs::deserialize(inputs)?;
+        self.0.remove(&inputs.folder).await?;
+        if self.0.running(&inputs.folder)?.is_some() || inputs.folder.exists() {
+            return Err(format!("{} was used again while it was removed", inputs.folder.display()).into());
+        }
+        remove_file(&inputs.kubeconfig)?;
+        Ok(vec![
+            Gone::new("sandbox", &inputs.name),
+            Gone::new("folder", inputs.folder.display().to_string()),
+            Gone::new("file", inputs.kubeconfig.display().to_string()),
+        ])
+    }
+}
