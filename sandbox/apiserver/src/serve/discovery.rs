@@ -42,7 +42,7 @@ fn architecture() -> &'static str {
 }
 
 /// Answers what is asked about the API itself.
-pub(super) fn answer(request: &Request<Incoming>) -> Result<Response<Body>, Status> {
+pub(super) fn answer(request: &Request<Incoming>) -> Response<Body> {
     let accept = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let aggregated = accept.split(',').any(|entry| {
         let has = |part: &str| entry.split(';').any(|each| each.trim() == part);
@@ -50,8 +50,8 @@ pub(super) fn answer(request: &Request<Incoming>) -> Result<Response<Body>, Stat
     });
     let parts: Vec<&str> = request.uri().path().split('/').filter(|part| !part.is_empty()).collect();
     let found = match parts.as_slice() {
-        ["api"] if aggregated => return Ok(all_of(&[""])),
-        ["apis"] if aggregated => return Ok(all_of(&groups())),
+        ["api"] if aggregated => return all_of(&[""]),
+        ["apis"] if aggregated => return all_of(&groups()),
         ["api"] => Some(json!({
             "kind": "APIVersions", "versions": ["v1"],
             "serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": ""}],
@@ -70,7 +70,7 @@ pub(super) fn answer(request: &Request<Incoming>) -> Result<Response<Body>, Stat
         ["apis", group, version] if in_group(group).any(|each| each.version == *version) => {
             Some(resources(group, version))
         }
-        ["openapi", "v2"] if accept.contains("protobuf") => return Ok(empty_document()),
+        ["openapi", "v2"] if accept.contains("protobuf") => return empty_document(),
         ["openapi", "v2"] => Some(json!({
             "swagger": "2.0", "info": {"title": "Kubernetes", "version": GIT_VERSION}, "paths": {},
         })),
@@ -80,7 +80,7 @@ pub(super) fn answer(request: &Request<Incoming>) -> Result<Response<Body>, Stat
         [] => Some(json!({"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]})),
         _ => None,
     };
-    Ok(found.map_or_else(|| answer::plain(404, "404 page not found\n"), |found| answer::json(200, &found)))
+    found.map_or_else(|| answer::plain(404, "404 page not found\n"), |found| answer::json(200, &found))
 }
 
 /// A document of the older form in which nothing is described: with it kubectl leaves validation to the server for what the

@@ -113,7 +113,7 @@ async fn answer_to(
     let user = guard::user(server, certified, request.headers())?;
     let Some(target) = route::target(&path)? else {
         guard::allow_path(server, &user, request.method(), &path)?;
-        return discovery::answer(&request);
+        return Ok(discovery::answer(&request));
     };
     let call = guard::Call::new(server, user, target, request)?;
     match call.verb {

@@ -72,25 +72,22 @@ pub(super) fn list_options(query: &Query) -> Result<ListOptions, Status> {
 fn check_match(query: &Query, version_match: VersionMatch, revision: Option<u64>) -> Result<(), Status> {
     let (set, has_revision) = (version_match != VersionMatch::Unset, query.first("resourceVersion").is_some());
     let initial_events = query.first("sendInitialEvents").is_some();
-    let why = match query.flag("watch") {
-        true if initial_events && version_match != VersionMatch::NotOlderThan => {
-            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-        }
-        true if set && !initial_events => {
-            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
-        }
-        true => return Ok(()),
-        false if initial_events => {
-            return Err(refused("sendInitialEvents", "sendInitialEvents is forbidden for list"));
-        }
-        false if set && !has_revision => "resourceVersionMatch is forbidden unless resourceVersion is provided",
-        false if set && query.first("continue").is_some() => {
-            "resourceVersionMatch is forbidden when continue is provided"
-        }
-        false if version_match == VersionMatch::Exact && revision == Some(0) => {
-            "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""
-        }
-        false => return Ok(()),
+    let is_watch = query.flag("watch");
+    if initial_events && !is_watch {
+        return Err(refused("sendInitialEvents", "sendInitialEvents is forbidden for list"));
+    }
+    let why = if is_watch && initial_events && version_match != VersionMatch::NotOlderThan {
+        "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+    } else if is_watch && set && !initial_events {
+        "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+    } else if !is_watch && set && !has_revision {
+        "resourceVersionMatch is forbidden unless resourceVersion is provided"
+    } else if !is_watch && set && query.first("continue").is_some() {
+        "resourceVersionMatch is forbidden when continue is provided"
+    } else if !is_watch && version_match == VersionMatch::Exact && revision == Some(0) {
+        "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\""
+    } else {
+        return Ok(());
     };
     Err(refused("resourceVersionMatch", why))
 }

@@ -13,13 +13,10 @@ use crate::served::{make_namespace, open, tester};
 
 const FOLDER: &str = "APISERVER_WRITES_IN";
 
-/// Not a test: what the test below runs in a process of its own. It writes until it is killed, and says each name and
-/// revision after it was acknowledged.
-#[tokio::test]
-#[ignore = "run by another test"]
-async fn the_writer() {
-    let folder = std::env::var_os(FOLDER).expect("a folder");
-    let api = open(Path::new(&folder));
+/// What the test runs in a process of its own: it writes until it is killed, and says each name and revision after it was
+/// acknowledged.
+async fn write_on(folder: &Path) {
+    let api = open(folder);
     if api.get(kinds::NAMESPACES, "", "default").is_err() {
         make_namespace(&api, "default").await;
     }
@@ -40,11 +37,15 @@ async fn the_writer() {
 
 #[test]
 fn what_a_killed_process_acknowledged_is_there() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        return runtime.block_on(write_on(Path::new(&folder)));
+    }
     let folder = tempfile::tempdir().expect("a folder");
     let mut acknowledged: Vec<(String, u64)> = Vec::new();
     for lines in [40, 1, 170] {
         let mut child = Command::new(std::env::current_exe().expect("a program"))
-            .args(["--exact", "killed::the_writer", "--ignored", "--nocapture"])
+            .args(["--exact", "killed::what_a_killed_process_acknowledged_is_there", "--nocapture"])
             .env(FOLDER, folder.path())
             .stdout(Stdio::piped())
             .spawn()
