@@ -243,7 +243,7 @@ fn settle(queue: &Queue<Id>, key: Id, done: &Result<Option<Duration>, Status>, f
 
 /// Whether objects of this resource are kept in the index.
 fn is_followed(resource: &'static Resource) -> bool {
-    resource != kinds::NEW_EVENTS && resource.can("list")
+    resource.can("list")
 }
 
 /// Decides and acts until there is nothing left to do, or for now has been enough done.

@@ -88,7 +88,7 @@ pub fn conditions(
 }
 
 fn content(index: &Index, namespace: &str) -> Vec<(&'static Resource, Arc<Value>)> {
-    let resources = kinds::all().iter().filter(|resource| resource.namespaced && *resource != kinds::NEW_EVENTS);
+    let resources = kinds::all().iter().filter(|resource| resource.namespaced);
     resources
         .flat_map(|resource| index.in_namespace(resource, namespace).map(move |object| (resource, object.clone())))
         .collect()

@@ -2,8 +2,7 @@
 
 use crate::cause::Causes;
 use crate::checks::{endpoint_address, immutable, named_if_set, protocol, required_choice};
-use crate::edit::list;
-use crate::edit::{fill, items};
+use crate::edit::{fill, items, list};
 use crate::names;
 use crate::node::Node;
 use crate::rules::Rules;

@@ -1,4 +1,4 @@
-//! Events of the core group, and the same objects under their new name.
+//! Events.
 
 use crate::cause::Causes;
 use crate::checks::{required_name, required_text};
@@ -43,7 +43,6 @@ const COLUMNS: &[Column] = &[
     wide("Count", "How often it was seen."),
     Column { priority: 1, ..NAME },
 ];
-pub(crate) static NEW_RULES: Rules = Rules::NONE;
 
 fn cells(event: &Value, now: Timestamp) -> Vec<Value> {
     let (series, about, source) = (&event["series"], &event["involvedObject"], &event["source"]);

@@ -2,8 +2,7 @@
 
 use crate::cause::Causes;
 use crate::checks::{self, all_not_negative, choice, immutable};
-use crate::edit::{fill, fill_empty, has, items, object, part};
-use crate::edit::{list, text};
+use crate::edit::{fill, fill_empty, has, items, list, object, part, text};
 use crate::node::Node;
 use crate::pod::default_template;
 use crate::rules::{Label, Rules};
@@ -81,8 +80,12 @@ fn prepare_create(job: &mut Value) {
     let Some(spec) = part(job, "spec") else { return };
     let labels = object(spec, "template").and_then(|it| object(it, "metadata")).and_then(|it| object(it, "labels"));
     if let Some(labels) = labels {
-        NAME_LABELS.iter().for_each(|label| fill(labels, label, name.clone()));
-        UID_LABELS.iter().for_each(|label| fill(labels, label, uid.clone()));
+        for label in NAME_LABELS {
+            fill(labels, label, name.clone());
+        }
+        for label in UID_LABELS {
+            fill(labels, label, uid.clone());
+        }
     }
     if let Some(selected) = object(spec, "selector").and_then(|selector| object(selector, "matchLabels")) {
         fill(selected, UID_LABELS[1], uid);
@@ -129,18 +132,20 @@ fn state(job: &Value) -> &'static str {
 
 const MODES: &[&str] = &["NonIndexed", "Indexed"];
 
+/// Numbers that may not be negative.
+const NUMBERS: [&str; 7] = [
+    "parallelism",
+    "completions",
+    "activeDeadlineSeconds",
+    "backoffLimit",
+    "ttlSecondsAfterFinished",
+    "backoffLimitPerIndex",
+    "maxFailedIndexes",
+];
+
 fn validate(job: &Node, causes: &mut Causes) {
     generated_selector(job, causes);
     let spec = job.get("spec");
-    const NUMBERS: [&str; 7] = [
-        "parallelism",
-        "completions",
-        "activeDeadlineSeconds",
-        "backoffLimit",
-        "ttlSecondsAfterFinished",
-        "backoffLimitPerIndex",
-        "maxFailedIndexes",
-    ];
     all_not_negative(&spec, &NUMBERS, causes);
     completion_mode(&spec, causes);
     job_policy::validate(&spec, causes);
@@ -242,18 +247,20 @@ fn generated_selector(job: &Node, causes: &mut Causes) {
     }
 }
 
+/// What of a job may not change.
+const FIXED: [&str; 7] = [
+    "selector",
+    "template",
+    "completionMode",
+    "podFailurePolicy",
+    "backoffLimitPerIndex",
+    "managedBy",
+    "successPolicy",
+];
+
 fn validate_update(old: &Node, new: &Node, causes: &mut Causes) {
     let (old, new) = (old.get("spec"), new.get("spec"));
     completions_unchanged(&old, &new, causes);
-    const FIXED: [&str; 7] = [
-        "selector",
-        "template",
-        "completionMode",
-        "podFailurePolicy",
-        "backoffLimitPerIndex",
-        "managedBy",
-        "successPolicy",
-    ];
     for field in FIXED {
         immutable(&old.get(field), &new.get(field), causes);
     }

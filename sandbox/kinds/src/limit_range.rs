@@ -2,8 +2,7 @@
 
 use crate::cause::Causes;
 use crate::checks::{self, QUOTA_RESOURCES, container_resource_name, named, resource_name};
-use crate::edit::has;
-use crate::edit::{fill, items, object, part, text};
+use crate::edit::{fill, has, items, object, part, text};
 use crate::names;
 use crate::node::Node;
 use crate::quantity::{self, Quantity};
@@ -82,7 +81,9 @@ fn limit(item: &Node, kind: &str, causes: &mut Causes) {
         let text = "either minimum or maximum storage value is required, but neither was provided";
         causes.required(&item.get("limits"), text);
     }
-    names.iter().for_each(|name| in_order(item, kind, name, causes));
+    for name in names {
+        in_order(item, kind, name, causes);
+    }
 }
 
 /// Which amount may not exceed which, where it is told, what is shown, and in which words.

@@ -110,6 +110,10 @@ fn finalizers(at: &Node, causes: &mut Causes) {
     }
 }
 
+/// What the server alone may set.
+const FIXED: [&str; 6] =
+    ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"];
+
 /// What may not change in metadata.
 pub(crate) fn validate_update(old: &Node, new: &Node, causes: &mut Causes) {
     let (old, new) = (old.get("metadata"), new.get("metadata"));
@@ -120,8 +124,6 @@ pub(crate) fn validate_update(old: &Node, new: &Node, causes: &mut Causes) {
     if generation(&new) < generation(&old) {
         causes.invalid_value(&new.get("generation"), generation(&new), "must not be decremented");
     }
-    const FIXED: [&str; 6] =
-        ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"];
     for field in FIXED {
         immutable(&old.get(field), &new.get(field), causes);
     }

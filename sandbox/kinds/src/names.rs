@@ -217,8 +217,12 @@ mod tests {
             (percent, &["1%"], &["1", "%", "-1%"]),
         ];
         for (rule, good, bad) in cases {
-            good.iter().for_each(|text| assert_eq!(rule(text), Vec::<String>::new(), "{text}"));
-            bad.iter().for_each(|text| assert!(!rule(text).is_empty(), "{text}"));
+            for text in good {
+                assert_eq!(rule(text), Vec::<String>::new(), "{text}");
+            }
+            for text in bad {
+                assert!(!rule(text).is_empty(), "{text}");
+            }
         }
     }
 }

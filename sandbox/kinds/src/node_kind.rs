@@ -2,8 +2,7 @@
 
 use crate::cause::Causes;
 use crate::checks::{named, required_choice, resource_amount};
-use crate::edit::{fill, has, part};
-use crate::edit::{list, text};
+use crate::edit::{fill, has, list, part, text};
 use crate::names;
 use crate::node::Node;
 use crate::rules::{Label, Rules};

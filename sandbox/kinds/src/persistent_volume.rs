@@ -3,8 +3,7 @@
 use crate::cause::Causes;
 use crate::checks::{self, choice, named_if_set, no_backsteps, positive_amount, required_text};
 use crate::difference::difference;
-use crate::edit::text;
-use crate::edit::{fill, object, part, set};
+use crate::edit::{fill, object, part, set, text};
 use crate::names;
 use crate::node::Node;
 use crate::persistent_volume_claim::{VOLUME_MODES, access_modes};

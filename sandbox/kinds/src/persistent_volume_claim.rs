@@ -3,8 +3,7 @@
 use crate::cause::Causes;
 use crate::checks::{self, choice, named_if_set, positive_amount};
 use crate::difference::difference;
-use crate::edit::text;
-use crate::edit::{fill, object, set};
+use crate::edit::{fill, object, set, text};
 use crate::node::Node;
 use crate::rules::{Label, Rules};
 use crate::shown::{self, AGE, NAME, column, or, wide};

@@ -17,6 +17,7 @@ const ABSENT: &[Absent] = &[
     Absent("apps", "DaemonSet", "daemonsets", "the sandbox has one node; use a Deployment with one replica"),
     Absent("apps", "ControllerRevision", "controllerrevisions", "a Deployment keeps its history in ReplicaSets"),
     Absent("batch", "CronJob", "cronjobs", "use a Job, and start it when its time has come"),
+    Absent("events.k8s.io", "Event", "events", "use Event of the core group (v1)"),
     Absent("", "Endpoints", "endpoints", "use EndpointSlice (discovery.k8s.io/v1)"),
     Absent("", "PodTemplate", "podtemplates", "write the template into a Deployment or a Job"),
     Absent("", "ComponentStatus", "componentstatuses", "ask /readyz of the API server"),

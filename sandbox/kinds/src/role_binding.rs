@@ -2,8 +2,7 @@
 
 use crate::cause::Causes;
 use crate::checks::{choice, named_if_set, required_name, required_text};
-use crate::edit::list;
-use crate::edit::{fill, fill_empty, items, part, text};
+use crate::edit::{fill, fill_empty, items, list, part, text};
 use crate::names;
 use crate::node::Node;
 use crate::rules::Rules;

@@ -2,8 +2,7 @@
 
 use crate::cause::Causes;
 use crate::checks::{choice, immutable, required_text};
-use crate::edit::fill;
-use crate::edit::text;
+use crate::edit::{fill, text};
 use crate::names;
 use crate::node::Node;
 use crate::rules::Rules;

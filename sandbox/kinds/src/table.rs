@@ -57,7 +57,7 @@ mod scope {
 resources! {
     /// `configmaps`
     CONFIG_MAPS = "" "v1" "ConfigMap" "configmaps" "configmap" namespace ["cm"] [] [] ALL_VERBS config_map::RULES;
-    /// `events` of the core group
+    /// `events`
     EVENTS = "" "v1" "Event" "events" "event" namespace ["ev"] [] [] ALL_VERBS event::RULES;
     /// `limitranges`
     LIMIT_RANGES = "" "v1" "LimitRange" "limitranges" "limitrange" namespace ["limits"] [] [] ALL_VERBS
@@ -116,8 +116,6 @@ resources! {
     /// `endpointslices.discovery.k8s.io`
     ENDPOINT_SLICES = "discovery.k8s.io" "v1" "EndpointSlice" "endpointslices" "endpointslice" namespace [] [] []
         ALL_VERBS endpoint_slice::RULES;
-    /// `events.events.k8s.io`: the same objects as [`EVENTS`]
-    NEW_EVENTS = "events.k8s.io" "v1" "Event" "events" "event" namespace ["ev"] [] [] ALL_VERBS event::NEW_RULES;
     /// `clusterrolebindings.rbac.authorization.k8s.io`
     CLUSTER_ROLE_BINDINGS = "rbac.authorization.k8s.io" "v1" "ClusterRoleBinding" "clusterrolebindings"
         "clusterrolebinding" cluster [] [] [] ALL_VERBS role_binding::CLUSTER_RULES;

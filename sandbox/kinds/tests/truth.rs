@@ -49,14 +49,14 @@ fn text(value: &Value) -> String {
 fn difference(ours: &str, theirs: &str) -> String {
     let only = |one: &str, other: &str, mark: &str| {
         let lines = one.lines().filter(|line| !other.lines().any(|each| each == *line));
-        lines.map(|line| format!("  {mark} {}\n", line.trim())).collect::<String>()
+        lines.map(|line| format!("  {mark} {}\n", line.trim())).collect::<Vec<_>>().concat()
     };
     only(ours, theirs, "ours:  ") + &only(theirs, ours, "theirs:")
 }
 
 #[test]
 fn new_objects_become_what_a_real_server_makes_of_them() {
-    let mut wrong = String::new();
+    let mut wrong: Vec<String> = Vec::new();
     for case in cases(include_str!("fixtures/defaults.json")) {
         let mut ours = prepared(&case["create"]);
         if let Some(status) = ours.get_mut("status").and_then(Value::as_object_mut) {
@@ -66,10 +66,10 @@ fn new_objects_become_what_a_real_server_makes_of_them() {
         }
         let (ours, theirs) = (text(&ours), text(&case["object"]));
         if ours != theirs {
-            wrong += &format!("{}\n{}", case["what"], difference(&ours, &theirs));
+            wrong.push(format!("{}\n{}", case["what"], difference(&ours, &theirs)));
         }
     }
-    assert!(wrong.is_empty(), "{wrong}");
+    assert!(wrong.is_empty(), "{}", wrong.concat());
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn first_line(message: &str) -> String {
 }
 
 /// Ours and theirs as sets, as maps have no order and the same cause may be told twice.
-fn compare(what: &Value, ours: Vec<kinds::Cause>, theirs: Vec<(String, String, String)>, wrong: &mut String) {
+fn compare(what: &Value, ours: Vec<kinds::Cause>, theirs: &[(String, String, String)], wrong: &mut Vec<String>) {
     let ours = ours.into_iter().map(|cause| (cause.reason.to_owned(), cause.field, first_line(&cause.message)));
     let ours: Vec<_> = ours.collect();
     let missing = theirs.iter().filter(|cause| !ours.contains(cause));
@@ -112,13 +112,13 @@ fn compare(what: &Value, ours: Vec<kinds::Cause>, theirs: Vec<(String, String, S
         .chain(extra.map(|cause| format!("  ours:   {cause:?}\n")))
         .collect();
     if !lines.is_empty() {
-        *wrong += &format!("{what}\n{lines}");
+        wrong.push(format!("{what}\n{lines}"));
     }
 }
 
 #[test]
 fn bad_objects_are_refused_in_the_words_of_a_real_server() {
-    let mut wrong = String::new();
+    let mut wrong: Vec<String> = Vec::new();
     for case in cases(include_str!("fixtures/errors.json")) {
         // Others were refused by admission.
         if case["code"] != 422 && !case["object"].is_object() {
@@ -137,9 +137,9 @@ fn bad_objects_are_refused_in_the_words_of_a_real_server() {
         }
         normalize(&mut object);
         let object = prepared(&object);
-        compare(&case["what"], kinds::validate_create(resource(&object), &object), causes_of(&case), &mut wrong);
+        compare(&case["what"], kinds::validate_create(resource(&object), &object), &causes_of(&case), &mut wrong);
     }
-    assert!(wrong.is_empty(), "{wrong}");
+    assert!(wrong.is_empty(), "{}", wrong.concat());
 }
 
 const RESOURCES_OF_CLUSTER: [&str; 6] =
@@ -147,7 +147,7 @@ const RESOURCES_OF_CLUSTER: [&str; 6] =
 
 #[test]
 fn changes_are_kept_or_refused_as_a_real_server_does() {
-    let mut wrong = String::new();
+    let mut wrong: Vec<String> = Vec::new();
     for case in cases(include_str!("fixtures/updates.json")) {
         if case["code"].is_i64() && case["code"] != 422 {
             continue;
@@ -157,7 +157,7 @@ fn changes_are_kept_or_refused_as_a_real_server_does() {
         kinds::default(resource(before), &mut after);
         kinds::prepare_update(resource(before), before, &mut after, None);
         let causes = kinds::validate_update(resource(before), before, &after);
-        compare(&case["what"], causes, causes_of(&case), &mut wrong);
+        compare(&case["what"], causes, &causes_of(&case), &mut wrong);
         let accepted = &case["object"];
         if accepted.is_object() {
             let mut theirs = accepted.clone();
@@ -171,16 +171,16 @@ fn changes_are_kept_or_refused_as_a_real_server_does() {
             }
             let difference = difference(&text(&after), &text(&theirs));
             if !difference.is_empty() {
-                wrong += &format!("{}\n{difference}", case["what"]);
+                wrong.push(format!("{}\n{difference}", case["what"]));
             }
         }
     }
-    assert!(wrong.is_empty(), "{wrong}");
+    assert!(wrong.is_empty(), "{}", wrong.concat());
 }
 
 #[test]
 fn tables_are_those_of_a_real_server() {
-    let mut wrong = String::new();
+    let mut wrong: Vec<String> = Vec::new();
     for table in cases(include_str!("fixtures/tables.json")) {
         let name = table["resource"].as_str().unwrap();
         let mut parts = name.rsplitn(3, '/');
@@ -189,7 +189,7 @@ fn tables_are_those_of_a_real_server() {
         let column = |column: &kinds::Column| json!({"name": column.name, "type": column.kind, "format": column.format, "priority": column.priority});
         let columns: Vec<Value> = kinds::columns(resource).iter().map(column).collect();
         if json!(columns) != table["columns"] {
-            wrong += &format!("{name}\n{}", difference(&text(&json!(columns)), &text(&table["columns"])));
+            wrong.push(format!("{name}\n{}", difference(&text(&json!(columns)), &text(&table["columns"]))));
         }
         let now: jiff::Timestamp = table["now"].as_str().unwrap().parse().unwrap();
         for row in table["rows"].as_array().unwrap() {
@@ -199,9 +199,9 @@ fn tables_are_those_of_a_real_server() {
             let same = |(place, cell): (usize, &Value)| near.iter().any(|cells| &cells[place] == cell);
             let theirs = row["cells"].as_array().unwrap();
             if theirs.len() != near[0].len() || !theirs.iter().enumerate().all(same) {
-                wrong += &format!("{name}\n  ours:   {}\n  theirs: {}\n", json!(near[0]), row["cells"]);
+                wrong.push(format!("{name}\n  ours:   {}\n  theirs: {}\n", json!(near[0]), row["cells"]));
             }
         }
     }
-    assert!(wrong.is_empty(), "{wrong}");
+    assert!(wrong.is_empty(), "{}", wrong.concat());
 }

@@ -73,7 +73,9 @@ fn ports(at: &Node, causes: &mut Causes) {
         let (name, number, host) = (port.get("name"), port.get("containerPort"), port.get("hostPort"));
         if !name.is_empty() {
             let wrong = names::port(name.text());
-            wrong.iter().for_each(|text| causes.invalid(&name, text));
+            for text in &wrong {
+                causes.invalid(&name, text);
+            }
             if seen.contains(&name.text()) {
                 causes.duplicate(&name);
             } else if wrong.is_empty() {

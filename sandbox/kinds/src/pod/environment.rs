@@ -82,7 +82,9 @@ pub(super) fn field_reference(at: &Node, supported: &[&str], causes: &mut Causes
                 return;
             }
         };
-        wrong.iter().for_each(|text| causes.invalid_value(at, subscript, text));
+        for text in &wrong {
+            causes.invalid_value(at, subscript, text);
+        }
     } else if !supported.contains(&path.text()) {
         if FIELDS.contains(&path.text()) || CONVERTIBLE.contains(&path.text()) {
             causes.unsupported(&path, supported);

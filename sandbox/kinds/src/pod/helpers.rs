@@ -96,16 +96,16 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn container(requests: Value, limits: Value) -> Value {
+    fn container(requests: &Value, limits: &Value) -> Value {
         json!({"resources": {"requests": requests, "limits": limits}})
     }
 
     #[test]
     fn a_pod_asks_for_its_containers_and_sidecars_or_its_largest_init_container() {
-        let mut sidecar = container(json!({"cpu": "100m"}), json!({}));
+        let mut sidecar = container(&json!({"cpu": "100m"}), &json!({}));
         sidecar["restartPolicy"] = "Always".into();
-        let initial = container(json!({"cpu": "1", "memory": "1Mi"}), json!({}));
-        let own = container(json!({"cpu": "250m", "memory": "1Gi"}), json!({}));
+        let initial = container(&json!({"cpu": "1", "memory": "1Mi"}), &json!({}));
+        let own = container(&json!({"cpu": "250m", "memory": "1Gi"}), &json!({}));
         let pod = json!({"spec": {"containers": [own, own], "initContainers": [sidecar, initial]}});
         assert_eq!(quantity::to_value(&requests(&pod)), json!({"cpu": "1100m", "memory": "2Gi"}));
     }
@@ -114,9 +114,9 @@ mod tests {
     fn the_quality_of_service_follows_from_requests_and_limits() {
         let both = json!({"cpu": "1", "memory": "1Gi"});
         let class = |containers: &[Value]| qos_class(&json!({"spec": {"containers": containers}}));
-        assert_eq!(class(&[container(json!({}), json!({}))]), "BestEffort");
-        assert_eq!(class(&[container(both.clone(), both.clone())]), "Guaranteed");
-        assert_eq!(class(&[container(json!({"cpu": "1"}), both.clone())]), "Burstable");
-        assert_eq!(class(&[container(both.clone(), both.clone()), container(json!({}), json!({}))]), "Burstable");
+        assert_eq!(class(&[container(&json!({}), &json!({}))]), "BestEffort");
+        assert_eq!(class(&[container(&both, &both)]), "Guaranteed");
+        assert_eq!(class(&[container(&json!({"cpu": "1"}), &both)]), "Burstable");
+        assert_eq!(class(&[container(&both, &both), container(&json!({}), &json!({}))]), "Burstable");
     }
 }

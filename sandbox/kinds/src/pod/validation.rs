@@ -181,3 +181,71 @@ pub(super) fn toleration(at: &Node, causes: &mut Causes) {
         checks::choice(&effect, EFFECTS, causes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::PODS;
+    use serde_json::{Value, json};
+
+    /// What is wrong with a pod of one container after this change.
+    fn wrong(change: impl FnOnce(&mut Value)) -> String {
+        let container = json!({"name": "a", "image": "a"});
+        let mut pod = json!({"metadata": {"name": "a", "namespace": "b"}, "spec": {"containers": [container]}});
+        change(&mut pod["spec"]);
+        crate::default(PODS, &mut pod);
+        crate::prepare_create(PODS, &mut pod);
+        crate::summary(&crate::validate_create(PODS, &pod))
+    }
+
+    #[test]
+    fn what_the_sandbox_does_not_have_is_refused_by_name() {
+        let cases = [
+            (
+                json!({"hostNetwork": true}),
+                "spec.hostNetwork: Forbidden: the sandbox's pods have networks of their own",
+            ),
+            (json!({"runtimeClassName": "a"}), "spec.runtimeClassName: Forbidden: the sandbox has one way to run pods"),
+            (
+                json!({"priorityClassName": "a"}),
+                "spec.priorityClassName: Forbidden: the sandbox's pods have no priority",
+            ),
+            (
+                json!({"volumes": [{"name": "v", "nfs": {}}]}),
+                "spec.volumes[0].nfs: Forbidden: the sandbox has no nfs volumes",
+            ),
+        ];
+        for (fields, expected) in cases {
+            let told = wrong(|spec| spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone()));
+            assert!(told.starts_with(expected), "{told}");
+        }
+        let cases = [
+            (
+                json!({"livenessProbe": {"grpc": {"port": 1}}}),
+                "livenessProbe.grpc: Forbidden: the sandbox has no gRPC probes",
+            ),
+            (
+                json!({"ports": [{"containerPort": 1, "hostPort": 1}]}),
+                "ports[0].hostPort: Forbidden: the sandbox's pods have",
+            ),
+            (json!({"volumeDevices": [{}]}), "volumeDevices: Forbidden: the sandbox's volumes are folders"),
+            (
+                json!({"securityContext": {"privileged": true}}),
+                "securityContext.privileged: Forbidden: the sandbox's pods",
+            ),
+        ];
+        for (fields, expected) in cases {
+            let container = |spec: &mut Value| {
+                spec["containers"][0].as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+            };
+            let told = wrong(container);
+            assert!(told.starts_with(&format!("spec.containers[0].{expected}")), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_a_pod_has_anyway_may_be_said() {
+        let harmless = json!({"hostNetwork": false, "shareProcessNamespace": false, "os": {"name": "linux"}});
+        let told = wrong(|spec| spec.as_object_mut().unwrap().extend(harmless.as_object().unwrap().clone()));
+        assert_eq!(told, "[]");
+    }
+}
