@@ -79,7 +79,8 @@ pub fn apply(request: Apply<'_>) -> Result<Value, ApplyError> {
     let live = Value::Object(request.live.and_then(Value::as_object).map_or_else(Map::new, without_managed_fields));
     let mut managers = match request.live {
         None => Managers::default(),
-        Some(stored) => Managers::decode(stored).map_err(|problem| ApplyError::Schema(format!("failed to decode managed fields: {problem}")))?,
+        Some(stored) => Managers::decode(stored)
+            .map_err(|problem| ApplyError::Schema(format!("failed to decode managed fields: {problem}")))?,
     };
     let api_version = request.config.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     if request.live.is_some() && managers.0.is_empty() {
@@ -106,7 +107,9 @@ pub fn apply(request: Apply<'_>) -> Result<Value, ApplyError> {
 
 /// Whether two versions of an object are the same up to the times in managedFields: then nothing is to be written.
 pub fn same_but_times(old: &Value, new: &Value) -> bool {
-    same_except(old, new, |name, old, new| name == "metadata" && same_except(old, new, |name, old, new| name == "managedFields" && same_entries(old, new)))
+    same_except(old, new, |name, old, new| {
+        name == "metadata" && same_except(old, new, |name, old, new| name == "managedFields" && same_entries(old, new))
+    })
 }
 
 /// Whether two objects have the same fields, where some that are not equal may be as good as equal.
@@ -122,10 +125,12 @@ fn same_entries(old: &Value, new: &Value) -> bool {
     let (Value::Array(old), Value::Array(new)) = (old, new) else {
         return false;
     };
-    let timeless = |entry: &Value| entry.as_object().map_or(0, |fields| fields.keys().filter(|name| *name != "time").count());
+    let timeless =
+        |entry: &Value| entry.as_object().map_or(0, |fields| fields.keys().filter(|name| *name != "time").count());
     let same = |old: &Value, new: &Value| {
         let fields = old.as_object().into_iter().flatten();
-        timeless(old) == timeless(new) && fields.filter(|(name, _)| *name != "time").all(|(name, value)| new.get(name) == Some(value))
+        timeless(old) == timeless(new)
+            && fields.filter(|(name, _)| *name != "time").all(|(name, value)| new.get(name) == Some(value))
     };
     old.len() == new.len() && old.iter().zip(new).all(|(old, new)| same(old, new))
 }
@@ -133,7 +138,10 @@ fn same_entries(old: &Value, new: &Value) -> bool {
 fn without_managed_fields(object: &Map<String, Value>) -> Map<String, Value> {
     let fields = object.iter().map(|(name, value)| match value {
         Value::Object(metadata) if name == "metadata" => {
-            let kept = metadata.iter().filter(|(name, _)| *name != "managedFields").map(|(name, value)| (name.clone(), value.clone()));
+            let kept = metadata
+                .iter()
+                .filter(|(name, _)| *name != "managedFields")
+                .map(|(name, value)| (name.clone(), value.clone()));
             (name.clone(), Value::Object(kept.collect()))
         }
         _ => (name.clone(), value.clone()),
@@ -144,7 +152,11 @@ fn without_managed_fields(object: &Map<String, Value>) -> Map<String, Value> {
 fn check_config(request: &Apply<'_>) -> Result<(), ApplyError> {
     let text = |object: &Value, name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (api_version, kind) = (text(request.config, "apiVersion"), text(request.config, "kind"));
-    let described = if api_version.contains('/') { format!("{api_version}, Kind={kind}") } else { format!("/{api_version}, Kind={kind}") };
+    let described = if api_version.contains('/') {
+        format!("{api_version}, Kind={kind}")
+    } else {
+        format!("/{api_version}, Kind={kind}")
+    };
     let expected = request.live.map_or_else(|| api_version.clone(), |live| text(live, "apiVersion"));
     if kind != request.ty.name() || api_version != expected || !request.config.is_object() {
         return Err(ApplyError::BadRequest(format!("invalid object type: {described}")));
@@ -160,11 +172,20 @@ fn check_config(request: &Apply<'_>) -> Result<(), ApplyError> {
         many => format!("errors:\n  {}", many.join("\n  ")),
     };
     let name = |field: &str| metadata.map(|metadata| text(metadata, field)).unwrap_or_default();
-    Err(ApplyError::Schema(format!("failed to create typed patch object ({}/{}; {described}): {problems}", name("namespace"), name("name"))))
+    Err(ApplyError::Schema(format!(
+        "failed to create typed patch object ({}/{}; {described}): {problems}",
+        name("namespace"),
+        name("name")
+    )))
 }
 
 /// The object with the configuration laid over it, and its managers.
-fn lay_over(request: &Apply<'_>, live: &Value, mut managers: Managers, force: bool) -> Result<(Value, Managers), ApplyError> {
+fn lay_over(
+    request: &Apply<'_>,
+    live: &Value,
+    mut managers: Managers,
+    force: bool,
+) -> Result<(Value, Managers), ApplyError> {
     let api_version = request.config.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
     let subresource = request.subresource.unwrap_or_default();
     let identity = Identity::new(request.manager, Operation::Apply, api_version, request.subresource);
@@ -186,16 +207,33 @@ fn lay_over(request: &Apply<'_>, live: &Value, mut managers: Managers, force: bo
 }
 
 /// Takes what changes from the managers that own it; refuses when they do not give it.
-fn take_from_others(request: &Apply<'_>, live: &Value, object: &Value, managers: &mut Managers, force: bool) -> Result<(), ApplyError> {
-    let mut comparison = if request.live.is_some() { compare(request.ty, live, object) } else { compare_stored(request.ty, None, object) };
+fn take_from_others(
+    request: &Apply<'_>,
+    live: &Value,
+    object: &Value,
+    managers: &mut Managers,
+    force: bool,
+) -> Result<(), ApplyError> {
+    let mut comparison = if request.live.is_some() {
+        compare(request.ty, live, object)
+    } else {
+        compare_stored(request.ty, None, object)
+    };
     ignore(request.ty, request.subresource.unwrap_or_default(), comparison.sets());
     let changed = comparison.modified.union(&comparison.added);
-    let mut conflicts: Vec<(&Identity, FieldSet)> =
-        managers.0.iter().map(|manager| (&manager.identity, manager.set.intersection(&changed))).filter(|(_, set)| !set.is_empty()).collect();
+    let mut conflicts: Vec<(&Identity, FieldSet)> = managers
+        .0
+        .iter()
+        .map(|manager| (&manager.identity, manager.set.intersection(&changed)))
+        .filter(|(_, set)| !set.is_empty())
+        .collect();
     if !force && !conflicts.is_empty() {
         conflicts.sort_by_key(|(identity, _)| *identity);
         let named = conflicts.iter().flat_map(|(identity, set)| {
-            set.paths().into_iter().map(|field_path| Conflict { manager: identity.text(), field_path }).collect::<Vec<_>>()
+            set.paths()
+                .into_iter()
+                .map(|field_path| Conflict { manager: identity.text(), field_path })
+                .collect::<Vec<_>>()
         });
         return Err(ApplyError::Conflicts(named.collect()));
     }
@@ -263,7 +301,8 @@ fn renew_last_applied(object: &mut Value, config: &Value) {
 fn sorted(value: &Value) -> Value {
     match value {
         Value::Object(fields) => {
-            let mut fields: Vec<(String, Value)> = fields.iter().map(|(name, inner)| (name.clone(), sorted(inner))).collect();
+            let mut fields: Vec<(String, Value)> =
+                fields.iter().map(|(name, inner)| (name.clone(), sorted(inner))).collect();
             fields.sort_by(|left, right| left.0.cmp(&right.0));
             Value::Object(fields.into_iter().collect())
         }

@@ -87,7 +87,8 @@ fn compare_at(place: Place<'_>, old: Option<&Value>, new: Option<&Value>) -> Dif
         (Parts::Elements(old_items), Parts::Elements(new_items), Shape::List(inner, _))
             if old_items.is_some_and(|items| !items.is_empty()) || new_items.is_some_and(|items| !items.is_empty()) =>
         {
-            compare_items(place.shape, inner, old_items.unwrap_or_default(), new_items.unwrap_or_default()).finish(old, new)
+            compare_items(place.shape, inner, old_items.unwrap_or_default(), new_items.unwrap_or_default())
+                .finish(old, new)
         }
         _ => compare_leaf(old, new),
     }
@@ -145,12 +146,14 @@ fn compare_item(place: Place<'_>, old: &[&Value], new: &[&Value]) -> Difference 
         ([_, _, ..], [_, _, ..]) => Difference::itself(Kind::Modified),
         // From twice to once: what was owned as one is gone, the fields of the one that stays are new.
         ([_, _, ..], _) => {
-            let mut difference = new.first().map_or_else(Difference::default, |new| compare_at(place, None, Some(*new)));
+            let mut difference =
+                new.first().map_or_else(Difference::default, |new| compare_at(place, None, Some(*new)));
             difference.0[Kind::Removed as usize].0 = true;
             difference
         }
         _ => {
-            let mut difference = old.first().map_or_else(Difference::default, |old| compare_at(place, Some(*old), None));
+            let mut difference =
+                old.first().map_or_else(Difference::default, |old| compare_at(place, Some(*old), None));
             difference.0[Kind::Added as usize].0 = true;
             difference
         }

@@ -143,7 +143,9 @@ fn compare_values(left: &Value, right: &Value) -> Ordering {
         },
         (Value::String(first), Value::String(second)) => first.cmp(second),
         (Value::Bool(first), Value::Bool(second)) => first.cmp(second),
-        (Value::Array(_), Value::Array(_)) | (Value::Object(_), Value::Object(_)) => left.to_string().cmp(&right.to_string()),
+        (Value::Array(_), Value::Array(_)) | (Value::Object(_), Value::Object(_)) => {
+            left.to_string().cmp(&right.to_string())
+        }
         _ => rank(left).cmp(&rank(right)),
     }
 }

@@ -65,7 +65,14 @@ impl FieldSet {
     }
 
     /// Walks both sets: entries of one side are kept as told, those of both combined.
-    fn combine(&self, other: &Self, keep_left: bool, keep_right: bool, member: fn(bool, bool) -> bool, below: fn(&Self, &Self) -> Self) -> Self {
+    fn combine(
+        &self,
+        other: &Self,
+        keep_left: bool,
+        keep_right: bool,
+        member: fn(bool, bool) -> bool,
+        below: fn(&Self, &Self) -> Self,
+    ) -> Self {
         let (mut left, mut right) = (self.entries.iter().peekable(), other.entries.iter().peekable());
         let mut entries = Vec::new();
         loop {
@@ -96,7 +103,9 @@ impl FieldSet {
     /// Whether every path of this set is in the other.
     pub(crate) fn is_subset(&self, other: &Self) -> bool {
         self.entries.iter().all(|entry| {
-            other.get(&entry.element).is_some_and(|found| (found.member || !entry.member) && entry.below.is_subset(&found.below))
+            other
+                .get(&entry.element)
+                .is_some_and(|found| (found.member || !entry.member) && entry.below.is_subset(&found.below))
         })
     }
 
@@ -126,7 +135,9 @@ impl FieldSet {
     pub(crate) fn with_named_fields(&self, shape: &Shape) -> Self {
         let entries = self.entries.iter().map(|entry| {
             let (inner, named) = match (shape, &entry.element) {
-                (Shape::Object(ty), Element::Field(name)) => ty.field(name).map_or((Shape::Any, false), |field| (field.shape, true)),
+                (Shape::Object(ty), Element::Field(name)) => {
+                    ty.field(name).map_or((Shape::Any, false), |field| (field.shape, true))
+                }
                 (Shape::Map(inner) | Shape::List(inner, _), _) => (**inner, false),
                 _ => (Shape::Any, false),
             };
@@ -218,8 +229,16 @@ mod tests {
     fn element() -> impl Strategy<Value = Element> {
         prop_oneof![
             "[a-d<]".prop_map(|name| Element::field(&name)),
-            ("[ab]", 0..3_i64).prop_map(|(name, port)| Element::key(vec![("name".into(), json!(name)), ("containerPort".into(), json!(port))])),
-            prop_oneof!["[ab\"&]".prop_map(Value::String), (0..3_i64).prop_map(Value::from), any::<bool>().prop_map(Value::Bool)].prop_map(Element::Value),
+            ("[ab]", 0..3_i64).prop_map(|(name, port)| Element::key(vec![
+                ("name".into(), json!(name)),
+                ("containerPort".into(), json!(port))
+            ])),
+            prop_oneof![
+                "[ab\"&]".prop_map(Value::String),
+                (0..3_i64).prop_map(Value::from),
+                any::<bool>().prop_map(Value::Bool)
+            ]
+            .prop_map(Element::Value),
             (0..3_i64).prop_map(Element::Index),
         ]
     }
@@ -228,7 +247,11 @@ mod tests {
         let one = |path: &Vec<Element>| {
             let mut below = FieldSet::default();
             for (index, element) in path.iter().enumerate().rev() {
-                below = FieldSet::from_entries(vec![Entry { element: element.clone(), member: index + 1 == path.len(), below }]);
+                below = FieldSet::from_entries(vec![Entry {
+                    element: element.clone(),
+                    member: index + 1 == path.len(),
+                    below,
+                }]);
             }
             below
         };

@@ -10,10 +10,14 @@ const MAXIMUM_OPERATIONS: usize = 10_000;
 /// Applies a JSON patch: a list of operations, all or none. Errors are in the API server's words.
 pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, PatchError> {
     let Some(operations) = patch.as_array() else {
-        return Err(PatchError::Malformed("error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp".to_owned()));
+        return Err(PatchError::Malformed(
+            "error decoding patch: json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"
+                .to_owned(),
+        ));
     };
     if operations.len() > MAXIMUM_OPERATIONS {
-        let message = format!("The allowed maximum operations in a JSON patch is {MAXIMUM_OPERATIONS}, got {}", operations.len());
+        let message =
+            format!("The allowed maximum operations in a JSON patch is {MAXIMUM_OPERATIONS}, got {}", operations.len());
         return Err(PatchError::TooLarge(message));
     }
     let mut document = object.clone();
@@ -46,11 +50,17 @@ fn operate(document: &mut Value, operation: &Value) -> Result<(), String> {
     if !["add", "remove", "replace", "move", "test", "copy"].contains(&kind) {
         return Err(format!("Unexpected kind: {kind}"));
     }
-    let path = operation
-        .get("path")
-        .and_then(Value::as_str)
-        .ok_or_else(|| format!("{kind} operation failed to decode path: {}missing value", if kind == "add" || kind == "remove" { "" } else { "operation missing path field: " }))?;
-    let from = || operation.get("from").and_then(Value::as_str).ok_or_else(|| format!("{kind} operation failed to decode from: operation, missing from field: missing value"));
+    let path = operation.get("path").and_then(Value::as_str).ok_or_else(|| {
+        format!(
+            "{kind} operation failed to decode path: {}missing value",
+            if kind == "add" || kind == "remove" { "" } else { "operation missing path field: " }
+        )
+    })?;
+    let from = || {
+        operation.get("from").and_then(Value::as_str).ok_or_else(|| {
+            format!("{kind} operation failed to decode from: operation, missing from field: missing value")
+        })
+    };
     let value = || operation.get("value").cloned().unwrap_or(Value::Null);
     match kind {
         "test" => test(document, path, operation.get("value")),
@@ -62,13 +72,19 @@ fn operate(document: &mut Value, operation: &Value) -> Result<(), String> {
         "replace" => replace(document, path, value()),
         "remove" => remove(document, path, "path: ").map(|_| ()),
         "move" => {
-            let moved = remove(document, from()?, "from path: ").map_err(|error| error.replace("remove operation", "move operation"))?;
+            let moved = remove(document, from()?, "from path: ")
+                .map_err(|error| error.replace("remove operation", "move operation"))?;
             add(document, path, moved, "destination path", kind)
         }
         _ => {
             let from = from()?;
-            let (holder, key) = find(document, from).ok_or_else(|| format!("copy operation does not apply: doc is missing from path: {from}: missing value"))?;
-            let copied = get(holder, &key).map_err(|error| format!("error in copy for from: '{from}': {error}"))?.cloned().unwrap_or(Value::Null);
+            let (holder, key) = find(document, from).ok_or_else(|| {
+                format!("copy operation does not apply: doc is missing from path: {from}: missing value")
+            })?;
+            let copied = get(holder, &key)
+                .map_err(|error| format!("error in copy for from: '{from}': {error}"))?
+                .cloned()
+                .unwrap_or(Value::Null);
             add(document, path, copied, "destination path", kind)
         }
     }
@@ -76,7 +92,8 @@ fn operate(document: &mut Value, operation: &Value) -> Result<(), String> {
 
 /// The value that holds the last step of a path, and that step.
 fn find<'a>(document: &'a mut Value, path: &str) -> Option<(&'a mut Value, String)> {
-    let mut steps: Vec<String> = path.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~")).collect();
+    let mut steps: Vec<String> =
+        path.split('/').skip(1).map(|step| step.replace("~1", "/").replace("~0", "~")).collect();
     let last = steps.pop()?;
     let mut holder = document;
     for step in &steps {
@@ -113,7 +130,8 @@ fn test(document: &mut Value, path: &str, expected: Option<&Value>) -> Result<()
     let found = if path.is_empty() {
         Some(&*document)
     } else {
-        let (holder, key) = find(document, path).ok_or_else(|| format!("test operation does not apply: is missing path: {path}: missing value"))?;
+        let (holder, key) = find(document, path)
+            .ok_or_else(|| format!("test operation does not apply: is missing path: {path}: missing value"))?;
         get(holder, &key).map_err(|error| format!("error in test for path: '{path}': {error}"))?
     };
     let (found, expected) = (found.unwrap_or(&Value::Null), expected.unwrap_or(&Value::Null));
@@ -122,12 +140,17 @@ fn test(document: &mut Value, path: &str, expected: Option<&Value>) -> Result<()
 
 fn add(document: &mut Value, path: &str, value: Value, missing: &str, kind: &str) -> Result<(), String> {
     let quoted = if kind == "add" { format!("{path:?}") } else { path.to_owned() };
-    let (holder, key) = find(document, path).ok_or_else(|| format!("{kind} operation does not apply: doc is missing {missing}: {quoted}: missing value"))?;
+    let (holder, key) = find(document, path)
+        .ok_or_else(|| format!("{kind} operation does not apply: doc is missing {missing}: {quoted}: missing value"))?;
     match holder {
         Value::Array(items) if key == "-" => items.push(value),
         Value::Array(items) => {
             let index = place(&key, items.len() + 1, items.len() + 1).map_err(|error| {
-                let error = if error.starts_with("strconv") { format!("value was not a proper array index: '{key}': {error}") } else { error };
+                let error = if error.starts_with("strconv") {
+                    format!("value was not a proper array index: '{key}': {error}")
+                } else {
+                    error
+                };
                 format!("error in {kind} for path: '{path}': {error}")
             })?;
             items.insert(index, value);
@@ -140,7 +163,8 @@ fn add(document: &mut Value, path: &str, value: Value, missing: &str, kind: &str
 }
 
 fn replace(document: &mut Value, path: &str, value: Value) -> Result<(), String> {
-    let (holder, key) = find(document, path).ok_or_else(|| format!("replace operation does not apply: doc is missing path: {path}: missing value"))?;
+    let (holder, key) = find(document, path)
+        .ok_or_else(|| format!("replace operation does not apply: doc is missing path: {path}: missing value"))?;
     let missing = || format!("replace operation does not apply: doc is missing key: {path}: missing value");
     match holder {
         Value::Array(items) => {
@@ -157,14 +181,17 @@ fn replace(document: &mut Value, path: &str, value: Value) -> Result<(), String>
 
 fn remove(document: &mut Value, path: &str, missing: &str) -> Result<Value, String> {
     let quoted = if missing == "path: " { format!("{path:?}") } else { path.to_owned() };
-    let (holder, key) = find(document, path).ok_or_else(|| format!("remove operation does not apply: doc is missing {missing}{quoted}: missing value"))?;
+    let (holder, key) = find(document, path)
+        .ok_or_else(|| format!("remove operation does not apply: doc is missing {missing}{quoted}: missing value"))?;
     let wrong = |error: String| format!("error in remove for path: '{path}': {error}");
     match holder {
         Value::Array(items) => {
             let index = place(&key, items.len(), items.len()).map_err(wrong)?;
             Ok(items.remove(index))
         }
-        _ => fields_of(holder).shift_remove(&key).ok_or_else(|| wrong(format!("Unable to remove nonexistent key: {key}: missing value"))),
+        _ => fields_of(holder)
+            .shift_remove(&key)
+            .ok_or_else(|| wrong(format!("Unable to remove nonexistent key: {key}: missing value"))),
     }
 }
 

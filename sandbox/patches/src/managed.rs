@@ -25,7 +25,12 @@ impl Identity {
     pub(crate) fn new(name: &str, operation: Operation, api_version: &str, subresource: Option<&str>) -> Self {
         let api_version = if operation == Operation::Apply { "" } else { api_version };
         let name = if name.is_empty() { "unknown" } else { name };
-        Self { name: name.to_owned(), operation, api_version: api_version.to_owned(), subresource: subresource.unwrap_or_default().to_owned() }
+        Self {
+            name: name.to_owned(),
+            operation,
+            api_version: api_version.to_owned(),
+            subresource: subresource.unwrap_or_default().to_owned(),
+        }
     }
 
     /// As conflicts name the manager.
@@ -82,18 +87,28 @@ impl Managers {
 
     /// Joins the managers that updated longest ago, when there are too many.
     pub(crate) fn join_oldest(&mut self) {
-        let mut updaters: Vec<Identity> =
-            self.0.iter().filter(|manager| manager.identity.operation == Operation::Update).map(|manager| manager.identity.clone()).collect();
+        let mut updaters: Vec<Identity> = self
+            .0
+            .iter()
+            .filter(|manager| manager.identity.operation == Operation::Update)
+            .map(|manager| manager.identity.clone())
+            .collect();
         if updaters.len() <= MAXIMUM_UPDATERS {
             return;
         }
-        updaters.sort_by_cached_key(|identity| (self.get(identity).and_then(|manager| manager.time.clone()), identity.clone()));
+        updaters.sort_by_cached_key(|identity| {
+            (self.get(identity).and_then(|manager| manager.time.clone()), identity.clone())
+        });
         let surplus = updaters.len() - MAXIMUM_UPDATERS;
         let Some(api_version) = self.get(&updaters[0]).map(|manager| manager.api_version.clone()) else {
             return;
         };
-        let mut joined =
-            Manager { identity: Identity::new("ancient-changes", Operation::Update, &api_version, None), api_version, time: None, set: FieldSet::default() };
+        let mut joined = Manager {
+            identity: Identity::new("ancient-changes", Operation::Update, &api_version, None),
+            api_version,
+            time: None,
+            set: FieldSet::default(),
+        };
         for identity in &updaters[..=surplus] {
             if let Some(manager) = self.remove(identity) {
                 joined.set = joined.set.union(&manager.set);
@@ -110,7 +125,9 @@ impl Managers {
         };
         self.0.sort_by(|left, right| {
             let key = |manager: &Manager| (manager.identity.operation, manager.time.clone());
-            let rest = |manager: &Manager| (manager.identity.name.clone(), manager.api_version.clone(), manager.identity.subresource.clone());
+            let rest = |manager: &Manager| {
+                (manager.identity.name.clone(), manager.api_version.clone(), manager.identity.subresource.clone())
+            };
             key(left).cmp(&key(right)).then_with(|| rest(left).cmp(&rest(right)))
         });
         if self.0.is_empty() {

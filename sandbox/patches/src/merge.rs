@@ -16,15 +16,21 @@ pub(crate) fn merge(ty: &'static Type, live: &Value, config: &Value) -> Value {
 fn merge_at(place: Place<'_>, live: &Value, config: &Value) -> Value {
     match (parts(place, Some(live)), parts(place, Some(config)), place.shape) {
         (Parts::Fields(live_fields), Parts::Fields(config_fields), _) => match (live_fields, config_fields) {
-            (Some(live_fields), Some(config_fields)) if !live_fields.is_empty() => Value::Object(merge_fields(place, live_fields, config_fields)),
+            (Some(live_fields), Some(config_fields)) if !live_fields.is_empty() => {
+                Value::Object(merge_fields(place, live_fields, config_fields))
+            }
             (Some(live_fields), None) if !live_fields.is_empty() => live.clone(),
             _ => config.clone(),
         },
-        (Parts::Elements(live_items), Parts::Elements(config_items), Shape::List(inner, _)) => match (live_items, config_items) {
-            (Some(live_items), Some(config_items)) if !live_items.is_empty() => Value::Array(merge_items(place.shape, inner, live_items, config_items)),
-            (Some(live_items), None) if !live_items.is_empty() => live.clone(),
-            _ => config.clone(),
-        },
+        (Parts::Elements(live_items), Parts::Elements(config_items), Shape::List(inner, _)) => {
+            match (live_items, config_items) {
+                (Some(live_items), Some(config_items)) if !live_items.is_empty() => {
+                    Value::Array(merge_items(place.shape, inner, live_items, config_items))
+                }
+                (Some(live_items), None) if !live_items.is_empty() => live.clone(),
+                _ => config.clone(),
+            }
+        }
         _ => config.clone(),
     }
 }
@@ -34,7 +40,8 @@ fn merge_fields(place: Place<'_>, live: &Map<String, Value>, config: &Map<String
         let value = config.get(name).map_or_else(|| value.clone(), |wanted| merge_at(place.field(name), value, wanted));
         (name.clone(), value)
     });
-    let added = config.iter().filter(|(name, _)| !live.contains_key(*name)).map(|(name, value)| (name.clone(), value.clone()));
+    let added =
+        config.iter().filter(|(name, _)| !live.contains_key(*name)).map(|(name, value)| (name.clone(), value.clone()));
     kept.chain(added).collect()
 }
 
@@ -43,7 +50,8 @@ fn merge_fields(place: Place<'_>, live: &Map<String, Value>, config: &Map<String
 /// The configuration's elements keep the configuration's order; those that only the object has stay where they are
 /// between their neighbours, and come before new ones.
 fn merge_items(shape: &Shape, inner: &Shape, live: &[Value], config: &[Value]) -> Vec<Value> {
-    let name = |items: &[Value]| -> Vec<Element> { items.iter().filter_map(|item| element_of(shape, item).ok()).collect() };
+    let name =
+        |items: &[Value]| -> Vec<Element> { items.iter().filter_map(|item| element_of(shape, item).ok()).collect() };
     let (live_names, config_names) = (name(live), name(config));
     if live_names.len() != live.len() || config_names.len() != config.len() {
         return config.to_vec();
@@ -53,7 +61,8 @@ fn merge_items(shape: &Shape, inner: &Shape, live: &[Value], config: &[Value]) -
     for (name, item) in live_names.iter().zip(live) {
         found.entry(name).and_modify(|item| *item = None).or_insert(Some(item));
     }
-    let wanted: BTreeMap<&Element, usize> = config_names.iter().enumerate().map(|(index, name)| (name, index)).collect();
+    let wanted: BTreeMap<&Element, usize> =
+        config_names.iter().enumerate().map(|(index, name)| (name, index)).collect();
     let merged = |index: usize| match found.get(&config_names[index]) {
         Some(Some(item)) => merge_at(Place::inside(inner), item, &config[index]),
         _ => config[index].clone(),

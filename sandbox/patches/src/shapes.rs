@@ -25,7 +25,10 @@ impl<'a> Place<'a> {
     /// The place of a field or key; unknown fields are single values.
     pub(crate) fn field(self, name: &str) -> Place<'a> {
         match self.shape {
-            Shape::Object(ty) => ty.field(name).map_or(Place { shape: &Shape::Any, atomic: true }, |field| Place { shape: &field.shape, atomic: field.atomic }),
+            Shape::Object(ty) => ty.field(name).map_or(Place { shape: &Shape::Any, atomic: true }, |field| Place {
+                shape: &field.shape,
+                atomic: field.atomic,
+            }),
             Shape::Map(inner) => Place::inside(inner),
             _ => Place { shape: &Shape::Any, atomic: true },
         }
@@ -52,7 +55,9 @@ pub(crate) fn parts<'a>(place: Place<'_>, value: Option<&'a Value>) -> Parts<'a>
     match place.shape {
         _ if place.atomic => Parts::Leaf,
         Shape::Object(_) | Shape::Map(_) => Parts::Fields(value.and_then(Value::as_object)),
-        Shape::List(_, ListKind::Set | ListKind::Map(_)) => Parts::Elements(value.and_then(Value::as_array).map(Vec::as_slice)),
+        Shape::List(_, ListKind::Set | ListKind::Map(_)) => {
+            Parts::Elements(value.and_then(Value::as_array).map(Vec::as_slice))
+        }
         _ => Parts::Leaf,
     }
 }
@@ -114,7 +119,8 @@ fn fields_at(place: Place<'_>, value: &Value) -> (bool, FieldSet) {
         Parts::Fields(fields) => {
             for (name, inner) in fields.into_iter().flatten() {
                 let (member, below) = fields_at(place.field(name), inner);
-                let member = member || !place.is_struct() || inner.is_null() || inner.as_object().is_some_and(Map::is_empty);
+                let member =
+                    member || !place.is_struct() || inner.is_null() || inner.as_object().is_some_and(Map::is_empty);
                 entries.push(Entry { element: Element::field(name), member, below });
             }
         }
@@ -154,7 +160,9 @@ fn without_at(place: Place<'_>, value: &Value, set: &FieldSet) -> Value {
         (Parts::Fields(Some(fields)), _) if !fields.is_empty() => {
             let kept: Map<String, Value> = fields
                 .iter()
-                .filter_map(|(name, inner)| Some((name.clone(), inner_value(place.field(name), inner, set.get(&Element::field(name)))?)))
+                .filter_map(|(name, inner)| {
+                    Some((name.clone(), inner_value(place.field(name), inner, set.get(&Element::field(name)))?))
+                })
                 .collect();
             if kept.is_empty() { Value::Null } else { Value::Object(kept) }
         }
@@ -259,9 +267,13 @@ fn scalar_misfit(shape: &Shape, value: &Value) -> Option<String> {
     (!fits).then(|| match shape {
         Shape::Object(_) | Shape::Map(_) => format!("expected map, got &{{{}}}", go_text(value)),
         Shape::List(..) => format!("expected list, got &{{{}}}", go_text(value)),
-        Shape::String | Shape::Bytes => format!("expected string, got &value.valueUnstructured{{Value:{}}}", go_text(value)),
+        Shape::String | Shape::Bytes => {
+            format!("expected string, got &value.valueUnstructured{{Value:{}}}", go_text(value))
+        }
         Shape::Boolean => format!("expected boolean, got &{{{}}}", go_text(value)),
-        Shape::Integer | Shape::Integer32 | Shape::Number => format!("expected numeric (int or float), got {}", go_type(value)),
+        Shape::Integer | Shape::Integer32 | Shape::Number => {
+            format!("expected numeric (int or float), got {}", go_type(value))
+        }
         _ => format!("expected any scalar, got &{{{}}}", go_text(value)),
     })
 }
@@ -273,7 +285,8 @@ pub fn go_text(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(items) => format!("[{}]", items.iter().map(go_text).collect::<Vec<_>>().join(" ")),
         Value::Object(fields) => {
-            let mut parts: Vec<String> = fields.iter().map(|(name, inner)| format!("{name}:{}", go_text(inner))).collect();
+            let mut parts: Vec<String> =
+                fields.iter().map(|(name, inner)| format!("{name}:{}", go_text(inner))).collect();
             parts.sort();
             format!("map[{}]", parts.join(" "))
         }

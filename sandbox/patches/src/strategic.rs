@@ -42,7 +42,9 @@ impl<'a> Holder<'a> {
 
     fn field(self, name: &str) -> (&'a Shape, Strategy) {
         match self {
-            Self::Type(ty) => ty.field(name).map_or((&Shape::Any, Strategy::default()), |field| (&field.shape, field.strategy)),
+            Self::Type(ty) => {
+                ty.field(name).map_or((&Shape::Any, Strategy::default()), |field| (&field.shape, field.strategy))
+            }
             Self::Map(inner) => (inner, Strategy::default()),
             Self::Unknown => (&Shape::Any, Strategy::default()),
         }
@@ -52,7 +54,11 @@ impl<'a> Holder<'a> {
 fn merge_fields(holder: Holder<'_>, mut fields: Fields, patch: &Fields) -> Result<Fields, PatchError> {
     if let Some(directive) = patch.get(PATCH) {
         return match directive.as_str() {
-            Some("replace") => Ok(patch.iter().filter(|(name, _)| *name != PATCH).map(|(name, value)| (name.clone(), value.clone())).collect()),
+            Some("replace") => Ok(patch
+                .iter()
+                .filter(|(name, _)| *name != PATCH)
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect()),
             Some("delete") => Ok(Fields::new()),
             _ => Err(unknown_directive(directive, patch)),
         };
@@ -84,8 +90,12 @@ fn merge_field(holder: Holder<'_>, fields: &mut Fields, name: &str, change: &Val
     let (shape, strategy) = holder.field(name);
     let after = match (fields.get_mut(name).map(Value::take), change) {
         (_, Value::Null) => None,
-        (Some(Value::Object(before)), Value::Object(changes)) => Some(Value::Object(merge_fields(Holder::of(shape), before, changes)?)),
-        (Some(Value::Array(before)), Value::Array(changes)) if strategy.merge => Some(Value::Array(merge_list(shape, strategy, &before, changes)?)),
+        (Some(Value::Object(before)), Value::Object(changes)) => {
+            Some(Value::Object(merge_fields(Holder::of(shape), before, changes)?))
+        }
+        (Some(Value::Array(before)), Value::Array(changes)) if strategy.merge => {
+            Some(Value::Array(merge_list(shape, strategy, &before, changes)?))
+        }
         (Some(Value::Array(_)), Value::Array(_)) => Some(change.clone()),
         _ => without_directives(change),
     };
@@ -108,7 +118,11 @@ fn retain_keys(fields: &mut Fields, patch: &Fields) -> Result<(), PatchError> {
     let retained = retained.as_array().ok_or_else(wrong)?;
     let is_retained = |name: &str| retained.iter().any(|kept| kept.as_str() == Some(name));
     let has_other = patch.iter().any(|(name, value)| {
-        !value.is_null() && name != RETAIN_KEYS && !name.starts_with(DELETE_FROM) && !name.starts_with(SET_ORDER) && !is_retained(name)
+        !value.is_null()
+            && name != RETAIN_KEYS
+            && !name.starts_with(DELETE_FROM)
+            && !name.starts_with(SET_ORDER)
+            && !is_retained(name)
     });
     if has_other {
         return Err(wrong());
@@ -127,7 +141,13 @@ fn delete_from_list(fields: &mut Fields, list: &str, gone: &Value) -> Result<(),
 }
 
 /// Merges a list whose order the patch sets.
-fn merge_in_order(holder: Holder<'_>, fields: &mut Fields, patch: &Fields, list: &str, order: &Value) -> Result<(), PatchError> {
+fn merge_in_order(
+    holder: Holder<'_>,
+    fields: &mut Fields,
+    patch: &Fields,
+    list: &str,
+    order: &Value,
+) -> Result<(), PatchError> {
     let wrong = || PatchError::Malformed("invalid patch format of setElementOrder list".to_owned());
     let order = order.as_array().ok_or_else(wrong)?;
     let (shape, strategy) = holder.field(list);
@@ -162,19 +182,29 @@ fn check_order(changes: &[Value], order: &[Value], key: Option<&str>) -> Result<
     for change in changes.iter().filter(|change| change.get(PATCH).is_none()) {
         if !rest.any(|next| identity(next, key) == identity(change, key)) {
             let (changes, order) = (go_text(&Value::Array(changes.to_vec())), go_text(&Value::Array(order.to_vec())));
-            return Err(PatchError::Unmergeable(format!("The order in patch list:\n{changes}\n doesn't match $setElementOrder list:\n{order}\n")));
+            return Err(PatchError::Unmergeable(format!(
+                "The order in patch list:\n{changes}\n doesn't match $setElementOrder list:\n{order}\n"
+            )));
         }
     }
     Ok(())
 }
 
-fn merge_list(shape: &Shape, strategy: Strategy, before: &[Value], changes: &[Value]) -> Result<Vec<Value>, PatchError> {
+fn merge_list(
+    shape: &Shape,
+    strategy: Strategy,
+    before: &[Value],
+    changes: &[Value],
+) -> Result<Vec<Value>, PatchError> {
     if before.iter().chain(changes).any(Value::is_array) {
         return Err(PatchError::Unprocessable("lists of lists are not supported".to_owned()));
     }
     let all_objects = before.iter().chain(changes).all(Value::is_object);
     if !all_objects && before.iter().chain(changes).any(Value::is_object) {
-        return Err(PatchError::Unmergeable(format!("list element types are not identical: {}", go_text(&Value::Array(changes.to_vec())))));
+        return Err(PatchError::Unmergeable(format!(
+            "list element types are not identical: {}",
+            go_text(&Value::Array(changes.to_vec()))
+        )));
     }
     let Some(key) = strategy.key.filter(|_| all_objects) else {
         return Ok(merge_simple_list(before, changes));
@@ -208,7 +238,11 @@ fn merge_simple_list(before: &[Value], changes: &[Value]) -> Vec<Value> {
 }
 
 /// Does what the `$patch` elements of a list say; what is left of the list, and of the changes.
-fn delete_or_replace(mut items: Vec<Value>, changes: &[Value], key: &str) -> Result<(Vec<Value>, Vec<Value>), PatchError> {
+fn delete_or_replace(
+    mut items: Vec<Value>,
+    changes: &[Value],
+    key: &str,
+) -> Result<(Vec<Value>, Vec<Value>), PatchError> {
     let mut rest = Vec::new();
     let mut replace = false;
     for change in changes {
@@ -220,7 +254,9 @@ fn delete_or_replace(mut items: Vec<Value>, changes: &[Value], key: &str) -> Res
                 items.retain(|item| item.get(key) != Some(gone));
             }
             Some((_, Some("replace"))) => replace = true,
-            Some((_, Some("merge"))) => return Err(PatchError::Unmergeable("merging lists cannot yet be specified in the patch".to_owned())),
+            Some((_, Some("merge"))) => {
+                return Err(PatchError::Unmergeable("merging lists cannot yet be specified in the patch".to_owned()));
+            }
             Some((directive, _)) => return Err(unknown_directive(directive, &fields)),
         }
     }
@@ -230,7 +266,8 @@ fn delete_or_replace(mut items: Vec<Value>, changes: &[Value], key: &str) -> Res
 /// Orders a merged list: the elements that the patch names in its order, the others as they were, both woven together
 /// by the order that there was before.
 fn in_order(merged: Vec<Value>, order: &[Value], before: &[Value], key: Option<&str>) -> Vec<Value> {
-    let index = |list: &[Value], item: &Value| list.iter().position(|other| identity(other, key) == identity(item, key));
+    let index =
+        |list: &[Value], item: &Value| list.iter().position(|other| identity(other, key) == identity(item, key));
     let (mut named, mut others): (Vec<_>, Vec<_>) = merged.into_iter().partition(|item| index(order, item).is_some());
     named.sort_by_key(|item| index(order, item));
     others.sort_by_key(|item| index(before, item));
@@ -261,9 +298,15 @@ fn without_directives(change: &Value) -> Option<Value> {
                 return None;
             }
             let kept = fields.iter().filter(|(name, value)| {
-                !value.is_null() && *name != PATCH && *name != RETAIN_KEYS && !name.starts_with(DELETE_FROM) && !name.starts_with(SET_ORDER)
+                !value.is_null()
+                    && *name != PATCH
+                    && *name != RETAIN_KEYS
+                    && !name.starts_with(DELETE_FROM)
+                    && !name.starts_with(SET_ORDER)
             });
-            Some(Value::Object(kept.filter_map(|(name, value)| Some((name.clone(), without_directives(value)?))).collect()))
+            Some(Value::Object(
+                kept.filter_map(|(name, value)| Some((name.clone(), without_directives(value)?))).collect(),
+            ))
         }
         Value::Array(items) => Some(Value::Array(items.iter().filter_map(without_directives).collect())),
         _ => Some(change.clone()),
@@ -271,9 +314,16 @@ fn without_directives(change: &Value) -> Option<Value> {
 }
 
 fn no_key(fields: &Fields, key: &str) -> PatchError {
-    PatchError::Unmergeable(format!("map: {} does not contain declared merge key: {key}", go_text(&Value::Object(fields.clone()))))
+    PatchError::Unmergeable(format!(
+        "map: {} does not contain declared merge key: {key}",
+        go_text(&Value::Object(fields.clone()))
+    ))
 }
 
 fn unknown_directive(directive: &Value, fields: &Fields) -> PatchError {
-    PatchError::Unmergeable(format!("unknown patch type: {} in map: {}", go_text(directive), go_text(&Value::Object(fields.clone()))))
+    PatchError::Unmergeable(format!(
+        "unknown patch type: {} in map: {}",
+        go_text(directive),
+        go_text(&Value::Object(fields.clone()))
+    ))
 }

@@ -12,7 +12,14 @@ use crate::managed::{Identity, Manager, Managers, Operation, entries, take_out};
 /// `new` must be defaulted already, and its managedFields must be as the client sent them: a client may change them, too.
 /// `subresource` is what was written, such as `status` or `scale`. A write that changes nothing leaves managedFields as
 /// they were; objects that never had any get none.
-pub fn record_update(ty: &'static Type, old: Option<&Value>, new: &mut Value, manager: &str, now: &str, subresource: Option<&str>) {
+pub fn record_update(
+    ty: &'static Type,
+    old: Option<&Value>,
+    new: &mut Value,
+    manager: &str,
+    now: &str,
+    subresource: Option<&str>,
+) {
     let subresource = subresource.filter(|name| !name.is_empty());
     let Some(mut managers) = managers_of(old, new, subresource.is_some()) else {
         take_out(new);
@@ -122,8 +129,17 @@ pub(crate) fn ignore<'a>(ty: &Type, subresource: &str, sets: impl IntoIterator<I
 
 /// Drops what nobody owns: identity and bookkeeping.
 pub(crate) fn strip(set: &mut FieldSet) {
-    const BOOKKEEPING: [&str; 9] =
-        ["name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields", "resourceVersion"];
+    const BOOKKEEPING: [&str; 9] = [
+        "name",
+        "namespace",
+        "creationTimestamp",
+        "selfLink",
+        "uid",
+        "clusterName",
+        "generation",
+        "managedFields",
+        "resourceVersion",
+    ];
     for name in ["apiVersion", "kind", "metadata"] {
         set.remove(&[name], false);
     }

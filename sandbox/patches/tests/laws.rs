@@ -14,15 +14,18 @@ fn deployment() -> &'static Type {
 }
 
 fn texts() -> impl Strategy<Value = Map<String, Value>> {
-    btree_map("[a-c]", "[xy]", 0..3).prop_map(|entries| entries.into_iter().map(|(name, value)| (name, Value::String(value))).collect())
+    btree_map("[a-c]", "[xy]", 0..3)
+        .prop_map(|entries| entries.into_iter().map(|(name, value)| (name, Value::String(value))).collect())
 }
 
 fn container() -> impl Strategy<Value = Value> {
     let ports = btree_map((1..4_i32, prop::sample::select(vec!["TCP", "UDP"])), 0..3_i32, 0..3);
     (texts(), prop::option::of("[ij]"), ports, vec("[pq]", 0..3)).prop_map(|(env, image, ports, args)| {
         let env: Vec<Value> = env.into_iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
-        let ports: Vec<Value> =
-            ports.into_iter().map(|((port, protocol), host)| json!({ "containerPort": port, "protocol": protocol, "hostPort": host })).collect();
+        let ports: Vec<Value> = ports
+            .into_iter()
+            .map(|((port, protocol), host)| json!({ "containerPort": port, "protocol": protocol, "hostPort": host }))
+            .collect();
         let mut container = json!({ "env": env, "ports": ports, "args": args });
         if let Some(image) = image {
             container["image"] = json!(image);
@@ -63,7 +66,12 @@ fn stored(mut object: Value) -> Value {
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![Just(Value::Null), any::<bool>().prop_map(Value::Bool), (0..3_i32).prop_map(Value::from), "[ab]".prop_map(Value::String)];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::Bool),
+        (0..3_i32).prop_map(Value::from),
+        "[ab]".prop_map(Value::String)
+    ];
     leaf.prop_recursive(3, 16, 3, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..3).prop_map(Value::Array),
@@ -74,9 +82,13 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 fn without_nulls(value: &Value) -> Value {
     match value {
-        Value::Object(fields) => {
-            Value::Object(fields.iter().filter(|(_, inner)| !inner.is_null()).map(|(name, inner)| (name.clone(), without_nulls(inner))).collect())
-        }
+        Value::Object(fields) => Value::Object(
+            fields
+                .iter()
+                .filter(|(_, inner)| !inner.is_null())
+                .map(|(name, inner)| (name.clone(), without_nulls(inner)))
+                .collect(),
+        ),
         _ => value.clone(),
     }
 }
@@ -92,10 +104,12 @@ fn says_nothing(value: &Value) -> bool {
 /// Whether everything that the configuration says is so in the object; what is empty says nothing.
 fn says(object: &Value, config: &Value) -> bool {
     match (object, config) {
-        (Value::Object(object), Value::Object(config)) => config.iter().all(|(name, value)| {
-            says_nothing(value) || object.get(name).is_some_and(|found| says(found, value))
-        }),
-        (Value::Array(object), Value::Array(config)) => config.iter().all(|wanted| object.iter().any(|found| says(found, wanted))),
+        (Value::Object(object), Value::Object(config)) => config
+            .iter()
+            .all(|(name, value)| says_nothing(value) || object.get(name).is_some_and(|found| says(found, value))),
+        (Value::Array(object), Value::Array(config)) => {
+            config.iter().all(|wanted| object.iter().any(|found| says(found, wanted)))
+        }
         _ => object == config,
     }
 }

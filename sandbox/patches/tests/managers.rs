@@ -31,7 +31,10 @@ fn the_oldest_of_too_many_updates_are_joined() {
     let entries = live["metadata"]["managedFields"].as_array().expect("entries");
     let names: Vec<&str> = entries.iter().filter_map(|entry| entry["manager"].as_str()).collect();
     assert_eq!(names, ["ancient-changes", "m5", "m6", "m7", "m8", "m9", "m10", "m11", "m12", "m13"]);
-    assert_eq!(entries[0]["fieldsV1"], json!({ "f:data": { ".": {}, "f:k0": {}, "f:k1": {}, "f:k2": {}, "f:k3": {}, "f:k4": {} } }));
+    assert_eq!(
+        entries[0]["fieldsV1"],
+        json!({ "f:data": { ".": {}, "f:k0": {}, "f:k1": {}, "f:k2": {}, "f:k3": {}, "f:k4": {} } })
+    );
     assert_eq!(entries[0]["time"], "2026-01-01T00:00:04Z");
 }
 
@@ -41,13 +44,22 @@ fn kubectl_takes_over_its_own_client_side_applies_and_nothing_else() {
     let mut object = map(&json!({ "a": "1", "b": "1" }));
     object["metadata"]["annotations"] = json!({ "kubectl.kubernetes.io/last-applied-configuration": note });
     let live = updated(None, &object, "kubectl-client-side-apply", NOW);
-    let config = |data: Value| json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" }, "data": data });
+    let config =
+        |data: Value| json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" }, "data": data });
     let mine = applied(Some(&live), &config(json!({ "a": "2" })), "kubectl").expect("its own field");
     assert_eq!(mine["data"], json!({ "a": "2", "b": "1" }));
-    let note = mine["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"].as_str().expect("the note");
-    assert_eq!(note, "{\"apiVersion\":\"v1\",\"data\":{\"a\":\"2\"},\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"a\"}}\n");
-    let refused = applied(Some(&live), &config(json!({ "a": "2", "b": "2" })), "kubectl").expect_err("b was never applied");
-    assert_eq!(refused.to_string(), "Apply failed with 1 conflict: conflict with \"kubectl-client-side-apply\" using v1: .data.b");
+    let note =
+        mine["metadata"]["annotations"]["kubectl.kubernetes.io/last-applied-configuration"].as_str().expect("the note");
+    assert_eq!(
+        note,
+        "{\"apiVersion\":\"v1\",\"data\":{\"a\":\"2\"},\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"a\"}}\n"
+    );
+    let refused =
+        applied(Some(&live), &config(json!({ "a": "2", "b": "2" })), "kubectl").expect_err("b was never applied");
+    assert_eq!(
+        refused.to_string(),
+        "Apply failed with 1 conflict: conflict with \"kubectl-client-side-apply\" using v1: .data.b"
+    );
     assert!(applied(Some(&live), &config(json!({ "a": "2" })), "other").is_err());
 }
 
@@ -58,13 +70,19 @@ fn objects_without_managers_stay_without_until_they_are_applied() {
     assert!(after["metadata"].get("managedFields").is_none());
     let config = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "a" }, "data": { "a": "3" } });
     let refused = applied(Some(&before), &config, "team").expect_err("somebody wrote it before");
-    assert_eq!(refused.to_string(), "Apply failed with 1 conflict: conflict with \"before-first-apply\" using v1: .data.a");
+    assert_eq!(
+        refused.to_string(),
+        "Apply failed with 1 conflict: conflict with \"before-first-apply\" using v1: .data.a"
+    );
 }
 
 #[test]
 fn another_kind_is_not_applied() {
     let config = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "a" } });
-    assert_eq!(applied(None, &config, "team").expect_err("a Secret").to_string(), "invalid object type: /v1, Kind=Secret");
+    assert_eq!(
+        applied(None, &config, "team").expect_err("a Secret").to_string(),
+        "invalid object type: /v1, Kind=Secret"
+    );
 }
 
 #[test]

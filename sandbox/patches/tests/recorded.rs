@@ -20,8 +20,12 @@ fn type_of(object: &Value) -> &'static Type {
 /// The entries of managers that take part in the story: others write whenever they like. Only whether there is a time counts.
 fn managers(object: &Value) -> Vec<Value> {
     let entries = object["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
-    let mut entries: Vec<Value> =
-        entries.into_iter().filter(|entry| !["kube-controller-manager", "kube-scheduler"].contains(&entry["manager"].as_str().expect("name"))).collect();
+    let mut entries: Vec<Value> = entries
+        .into_iter()
+        .filter(|entry| {
+            !["kube-controller-manager", "kube-scheduler"].contains(&entry["manager"].as_str().expect("name"))
+        })
+        .collect();
     for entry in &mut entries {
         if entry.get("time").is_some() {
             entry["time"] = json!("some time");
@@ -113,9 +117,20 @@ fn replay_create(step: &Value, at: &str) {
     let metadata = object["metadata"].as_object_mut().expect("metadata");
     metadata.retain(|name, _| !["uid", "managedFields", "resourceVersion", "generation"].contains(&name.as_str()));
     let spec = object["spec"].as_object_mut().expect("spec");
-    let added = ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "tolerations", "priority", "preemptionPolicy", "serviceAccount", "serviceAccountName"];
+    let added = [
+        "clusterIP",
+        "clusterIPs",
+        "ipFamilies",
+        "ipFamilyPolicy",
+        "tolerations",
+        "priority",
+        "preemptionPolicy",
+        "serviceAccount",
+        "serviceAccountName",
+    ];
     spec.retain(|name, _| !added.contains(&name.as_str()));
-    let is_token = |value: &Value, name: &str| value[name].as_str().is_some_and(|name| name.starts_with("kube-api-access-"));
+    let is_token =
+        |value: &Value, name: &str| value[name].as_str().is_some_and(|name| name.starts_with("kube-api-access-"));
     if let Some(volumes) = spec.get_mut("volumes").and_then(Value::as_array_mut) {
         volumes.retain(|volume| !is_token(volume, "name"));
     }
@@ -148,7 +163,14 @@ fn replay_patch(step: &Value, at: &str) {
     let mut object = after.clone();
     let sent = &patched["metadata"]["managedFields"];
     object["metadata"]["managedFields"] = sent.clone();
-    record_update(ty, Some(before), &mut object, step["manager"].as_str().expect("manager"), NOW, step["subresource"].as_str());
+    record_update(
+        ty,
+        Some(before),
+        &mut object,
+        step["manager"].as_str().expect("manager"),
+        NOW,
+        step["subresource"].as_str(),
+    );
     assert_eq!(managers(&object), managers(after), "{at}");
 }
 

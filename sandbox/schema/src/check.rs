@@ -138,7 +138,8 @@ impl<'a> Walk<'a> {
             _ => "object".to_owned(),
         };
         let number = value.as_number();
-        let fits_32_bits = number.and_then(serde_json::Number::as_i64).is_some_and(|number| i32::try_from(number).is_ok());
+        let fits_32_bits =
+            number.and_then(serde_json::Number::as_i64).is_some_and(|number| i32::try_from(number).is_ok());
         let fits = match shape {
             Shape::String => value.is_string(),
             Shape::Boolean => value.is_boolean(),
@@ -154,7 +155,9 @@ impl<'a> Walk<'a> {
         }
         let exactly = number.map_or_else(|| found.clone(), |number| format!("number {number}"));
         Some(match (shape, value) {
-            (Shape::Time | Shape::MicroTime, Value::String(text)) => return time_problem(text, matches!(shape, Shape::MicroTime)),
+            (Shape::Time | Shape::MicroTime, Value::String(text)) => {
+                return time_problem(text, matches!(shape, Shape::MicroTime));
+            }
             (Shape::Bytes, Value::String(text)) => return base64_problem(text.as_bytes()),
             (Shape::Integer | Shape::Integer32, _) => self.complaint(&exactly, shape),
             (Shape::Quantity, _) => FORM_OF_QUANTITIES.to_owned(),
@@ -165,7 +168,8 @@ impl<'a> Walk<'a> {
     }
 
     fn complaint(&self, found: &str, shape: &Shape) -> String {
-        let path: Vec<&str> = self.path.iter().filter_map(|step| if let Step::Field(name) = step { Some(*name) } else { None }).collect();
+        let path: Vec<&str> =
+            self.path.iter().filter_map(|step| if let Step::Field(name) = step { Some(*name) } else { None }).collect();
         let name = self.type_name(shape);
         if path.is_empty() {
             return without_field(found, &name);
@@ -183,7 +187,8 @@ impl<'a> Walk<'a> {
     }
 }
 
-const FORM_OF_QUANTITIES: &str = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+const FORM_OF_QUANTITIES: &str =
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
 fn without_field(found: &str, name: &str) -> String {
     format!("json: cannot unmarshal {found} into Go value of type {name}")
@@ -212,12 +217,24 @@ fn go_name(shape: &Shape) -> String {
 fn time_problem(text: &str, micro: bool) -> Option<String> {
     let layout = if micro { "2006-01-02T15:04:05.000000Z07:00" } else { "2006-01-02T15:04:05Z07:00" };
     let parts: [(&str, usize); 11] = [
-        ("2006", 4), ("-", 0), ("01", 2), ("-", 0), ("02", 2), ("T", 0), ("15", 2), (":", 0), ("04", 2), (":", 0), ("05", 2),
+        ("2006", 4),
+        ("-", 0),
+        ("01", 2),
+        ("-", 0),
+        ("02", 2),
+        ("T", 0),
+        ("15", 2),
+        (":", 0),
+        ("04", 2),
+        (":", 0),
+        ("05", 2),
     ];
     let mut rest = text;
     for (part, digits) in parts {
         let length = if digits == 0 { part.len() } else { digits };
-        let fits = rest.get(..length).is_some_and(|found| if digits == 0 { found == part } else { found.bytes().all(|b| b.is_ascii_digit()) });
+        let fits = rest
+            .get(..length)
+            .is_some_and(|found| if digits == 0 { found == part } else { found.bytes().all(|b| b.is_ascii_digit()) });
         if !fits {
             return Some(format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {part:?}"));
         }

@@ -63,8 +63,15 @@ impl Loader {
             Some("+") => Empty::Filled,
             _ => Empty::Dropped,
         };
-        let mut field =
-            Field { name, shape, atomic: shape.is_atomic(), strategy: Strategy::default(), empty, default: None, decoded_as: None };
+        let mut field = Field {
+            name,
+            shape,
+            atomic: shape.is_atomic(),
+            strategy: Strategy::default(),
+            empty,
+            default: None,
+            decoded_as: None,
+        };
         for option in words {
             match option.split_at(1) {
                 ("=", default) => field.default = Some(default),

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use crate::load;
 
-const CLUSTER_WIDE: [&str; 6] = ["Namespace", "Node", "PersistentVolume", "StorageClass", "ClusterRole", "ClusterRoleBinding"];
+const CLUSTER_WIDE: [&str; 6] =
+    ["Namespace", "Node", "PersistentVolume", "StorageClass", "ClusterRole", "ClusterRoleBinding"];
 /// The parameters of a patch that kubectl looks for: it asks the server to validate fields and to try without writing.
 const PARAMETERS: [&str; 5] = ["dryRun", "fieldManager", "fieldValidation", "force", "pretty"];
 
@@ -24,11 +25,14 @@ pub fn openapi_v3(group_version: &str) -> Option<Value> {
     if paths.is_empty() {
         return None;
     }
-    Some(json!({ "openapi": "3.0.0", "info": { "title": "Kubernetes", "version": "v1.34" }, "paths": paths, "components": {} }))
+    Some(
+        json!({ "openapi": "3.0.0", "info": { "title": "Kubernetes", "version": "v1.34" }, "paths": paths, "components": {} }),
+    )
 }
 
 fn patch(group: &str, version: &str, kind: &str) -> Value {
-    let parameters: Vec<Value> = PARAMETERS.iter().map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } })).collect();
+    let parameters: Vec<Value> =
+        PARAMETERS.iter().map(|name| json!({ "name": name, "in": "query", "schema": { "type": "string" } })).collect();
     json!({
         "operationId": format!("patch{kind}"),
         "parameters": parameters,

@@ -80,7 +80,12 @@ fn the_patch_key_of_service_ports_is_the_port_alone() {
     let ports = spec.field("ports").expect("ports");
     assert!(ports.strategy.merge);
     assert_eq!(ports.strategy.key, Some("port"));
-    let Shape::Object(port) = ({ let Shape::List(element, _) = ports.shape else { panic!("ports") }; *element }) else { panic!("port") };
+    let Shape::Object(port) = ({
+        let Shape::List(element, _) = ports.shape else { panic!("ports") };
+        *element
+    }) else {
+        panic!("port")
+    };
     assert_eq!(port.field("protocol").expect("protocol").default, Some("\"TCP\""));
     assert_eq!(port.required(), ["port"]);
 }
@@ -123,34 +128,84 @@ fn unknown_fields_are_told_with_their_path() {
     let deployment = json!({ "spec": { "foo": 1, "template": { "spec": { "containers": [{ "name": "a" }, { "nmae": "b" }] } } }, "sepc": {} });
     assert_eq!(
         problems("apps", "Deployment", &deployment),
-        [r#"unknown field "spec.foo""#, r#"unknown field "spec.template.spec.containers[1].nmae""#, r#"unknown field "sepc""#]
+        [
+            r#"unknown field "spec.foo""#,
+            r#"unknown field "spec.template.spec.containers[1].nmae""#,
+            r#"unknown field "sepc""#
+        ]
     );
 }
 
 #[test]
 fn wrong_types_are_told_in_the_decoders_words() {
     let cases: [(&str, &str, Value, &str); 12] = [
-        ("apps", "Deployment", json!({ "spec": { "replicas": "3" } }),
-            "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"),
-        ("apps", "Deployment", json!({ "spec": { "replicas": 1.5 } }),
-            "json: cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32"),
-        ("", "Pod", json!({ "spec": { "containers": [{ "env": [{ "name": "a", "value": 1 }] }] } }),
-            "json: cannot unmarshal number into Go struct field EnvVar.spec.containers.env.value of type string"),
-        ("", "Pod", json!({ "spec": { "containers": {} } }),
-            "json: cannot unmarshal object into Go struct field PodSpec.spec.containers of type []v1.Container"),
-        ("", "Pod", json!({ "spec": { "containers": [{ "imagePullPolicy": true }] } }),
-            "json: cannot unmarshal bool into Go struct field Container.spec.containers.imagePullPolicy of type v1.PullPolicy"),
-        ("", "Pod", json!({ "metadata": { "labels": { "a": 1 } } }),
-            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string"),
-        ("", "ConfigMap", json!({ "data": [] }), "json: cannot unmarshal array into Go struct field ConfigMap.data of type map[string]string"),
+        (
+            "apps",
+            "Deployment",
+            json!({ "spec": { "replicas": "3" } }),
+            "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+        (
+            "apps",
+            "Deployment",
+            json!({ "spec": { "replicas": 1.5 } }),
+            "json: cannot unmarshal number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+        (
+            "",
+            "Pod",
+            json!({ "spec": { "containers": [{ "env": [{ "name": "a", "value": 1 }] }] } }),
+            "json: cannot unmarshal number into Go struct field EnvVar.spec.containers.env.value of type string",
+        ),
+        (
+            "",
+            "Pod",
+            json!({ "spec": { "containers": {} } }),
+            "json: cannot unmarshal object into Go struct field PodSpec.spec.containers of type []v1.Container",
+        ),
+        (
+            "",
+            "Pod",
+            json!({ "spec": { "containers": [{ "imagePullPolicy": true }] } }),
+            "json: cannot unmarshal bool into Go struct field Container.spec.containers.imagePullPolicy of type v1.PullPolicy",
+        ),
+        (
+            "",
+            "Pod",
+            json!({ "metadata": { "labels": { "a": 1 } } }),
+            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string",
+        ),
+        (
+            "",
+            "ConfigMap",
+            json!({ "data": [] }),
+            "json: cannot unmarshal array into Go struct field ConfigMap.data of type map[string]string",
+        ),
         ("", "Secret", json!({ "data": { "a": "b$c=" } }), "illegal base64 data at input byte 1"),
-        ("", "Pod", json!({ "metadata": { "creationTimestamp": "yesterday" } }),
-            r#"parsing time "yesterday" as "2006-01-02T15:04:05Z07:00": cannot parse "yesterday" as "2006""#),
-        ("", "Service", json!({ "spec": { "ports": [{ "port": 80, "targetPort": true }] } }),
-            "json: cannot unmarshal bool into Go value of type int32"),
-        ("", "Pod", json!({ "spec": "x" }), "json: cannot unmarshal string into Go struct field Pod.spec of type v1.PodSpec"),
-        ("", "PersistentVolumeClaim", json!({ "spec": { "accessModes": [1] } }),
-            "json: cannot unmarshal number into Go struct field PersistentVolumeClaimSpec.spec.accessModes of type v1.PersistentVolumeAccessMode"),
+        (
+            "",
+            "Pod",
+            json!({ "metadata": { "creationTimestamp": "yesterday" } }),
+            r#"parsing time "yesterday" as "2006-01-02T15:04:05Z07:00": cannot parse "yesterday" as "2006""#,
+        ),
+        (
+            "",
+            "Service",
+            json!({ "spec": { "ports": [{ "port": 80, "targetPort": true }] } }),
+            "json: cannot unmarshal bool into Go value of type int32",
+        ),
+        (
+            "",
+            "Pod",
+            json!({ "spec": "x" }),
+            "json: cannot unmarshal string into Go struct field Pod.spec of type v1.PodSpec",
+        ),
+        (
+            "",
+            "PersistentVolumeClaim",
+            json!({ "spec": { "accessModes": [1] } }),
+            "json: cannot unmarshal number into Go struct field PersistentVolumeClaimSpec.spec.accessModes of type v1.PersistentVolumeAccessMode",
+        ),
     ];
     for (group, root, object, expected) in cases {
         assert_eq!(problems(group, root, &object), [expected], "{object}");
@@ -191,8 +246,17 @@ fn normalize_is_its_own_fixed_point() {
 fn kubectl_finds_field_validation_for_every_kind_of_a_group() {
     let document = openapi_v3("apps/v1").expect("apps/v1");
     let patch = &document["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
-    assert_eq!(patch["x-kubernetes-group-version-kind"], json!({ "group": "apps", "version": "v1", "kind": "Deployment" }));
-    let named = |name: &str| patch["parameters"].as_array().expect("parameters").iter().any(|parameter| parameter["name"] == name && parameter["in"] == "query");
+    assert_eq!(
+        patch["x-kubernetes-group-version-kind"],
+        json!({ "group": "apps", "version": "v1", "kind": "Deployment" })
+    );
+    let named = |name: &str| {
+        patch["parameters"]
+            .as_array()
+            .expect("parameters")
+            .iter()
+            .any(|parameter| parameter["name"] == name && parameter["in"] == "query")
+    };
     assert!(named("fieldValidation") && named("dryRun"));
     assert!(openapi_v3("v1").expect("v1")["paths"]["/api/v1/nodes/{name}"].is_object());
     assert!(openapi_v3("networking.k8s.io/v1").is_none());
