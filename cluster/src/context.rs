@@ -1,14 +1,14 @@
 //! The context in the user's kubeconfig, the same for every provider.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use engine::{Context, Failure, Gone, Held, Observation, Resource};
+use engine::{Address, Context, Failure, Gone, Graph, GraphError, Held, Node, Observation, Resource, output};
 use providers::kubeconfig;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::failure;
+use crate::{SECTION, failure};
 
 /// The kind of node.
 pub(crate) const KIND: &str = "kubeconfig-context";
@@ -66,6 +66,47 @@ impl Resource for KubeconfigContext {
     }
 }
 
+/// Adds the context `name` in the user's kubeconfig `file` to the graph; it leads to `cluster`, whose credentials are in `source`.
+pub(crate) fn declare(
+    file: &Path,
+    (name, deployment): (&str, &str),
+    source: &Path,
+    cluster: &Address,
+    graph: &mut Graph,
+) -> Result<Address, GraphError> {
+    let mut node = node(file, (name, deployment), source, output(cluster, "server"));
+    node.needs = vec![cluster.clone().into()];
+    let address = node.address.clone();
+    graph.add(node)?;
+    Ok(address)
+}
+
+fn node(file: &Path, (name, deployment): (&str, &str), source: &Path, server: Value) -> Node {
+    let mut node = Node::new(Address::new(KIND, name), format!("context {name} in {}", file.display()), SECTION);
+    node.inputs = json!(Inputs {
+        file: file.to_owned(),
+        context: name.to_owned(),
+        deployment: deployment.to_owned(),
+        source: source.to_owned(),
+        server,
+    });
+    node
+}
+
+/// The nodes of a deployment's contexts in the user's kubeconfig, by their mark there: without a journal, what is needed to take
+/// them out. `source` is where the deployment's own kubeconfig would be; `clusters` are what the contexts lead to.
+///
+/// A user's kubeconfig that cannot be read holds none: it must not keep the rest from being found.
+pub fn find(file: &Path, deployment: &str, source: &Path, clusters: &[Node]) -> Vec<Node> {
+    let of_name = |name: String| {
+        let mut node = node(file, (&name, deployment), source, Value::Null);
+        let is_cluster = |node: &&Node| node.address.kind().ends_with("-cluster");
+        node.needs = clusters.iter().filter(is_cluster).map(|node| node.address.clone().into()).collect();
+        node
+    };
+    kubeconfig::contexts_of(file, deployment).unwrap_or_default().into_iter().map(of_name).collect()
+}
+
 /// Whether the user's file has the context as the private file has it.
 fn look(inputs: &Value) -> Result<Observation, String> {
     let inputs = Inputs::deserialize(inputs).map_err(|error| error.to_string())?;
@@ -85,7 +126,7 @@ fn look(inputs: &Value) -> Result<Observation, String> {
 mod tests {
     use std::fs;
 
-    use engine::{Address, Class, Remains, Sinks};
+    use engine::{Class, Remains, Sinks};
 
     use super::*;
 
@@ -107,7 +148,7 @@ mod tests {
         }
 
         fn held(&self) -> Held {
-            let mut node = engine::Node::new(Address::new(KIND, "infra-demo"), "", "");
+            let mut node = Node::new(Address::new(KIND, "infra-demo"), "", "");
             node.inputs = self.inputs();
             Held { node, outputs: Value::Null, state: engine::State::Present }
         }

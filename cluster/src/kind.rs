@@ -4,11 +4,11 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use engine::{Address, Graph, GraphError, Node, Registry, output};
+use engine::{Address, Graph, GraphError, Node, Registry};
 use providers::docker::Docker;
 use serde_json::json;
 
-use crate::{PortMapping, context};
+use crate::{PortMapping, SECTION, context};
 
 mod boot;
 mod cluster;
@@ -17,10 +17,7 @@ mod network;
 mod nodes;
 
 pub(crate) use cluster::remove_file;
-pub use find::{Files, Seen, find, list};
-
-/// The section of the plan.
-const SECTION: &str = "cluster";
+pub use find::{Seen, find, list};
 
 /// A kind cluster that a deployment wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,20 +87,11 @@ pub fn declare(spec: &Spec, graph: &mut Graph) -> Result<Declared, GraphError> {
     node.needs = vec![network.into()];
     graph.add(node)?;
 
-    let Some(file) = &spec.user_kubeconfig else { return Ok(Declared { cluster, context: None }) };
-    let context = Address::new(context::KIND, &name);
-    let mut node = Node::new(context.clone(), format!("context {name} in {}", file.display()), SECTION);
-    node.inputs = serde_json::to_value(context::Inputs {
-        file: file.clone(),
-        context: name,
-        deployment: spec.deployment.clone(),
-        source: spec.kubeconfig.clone(),
-        server: output(&cluster, "server"),
-    })
-    .expect("the inputs are data");
-    node.needs = vec![cluster.clone().into()];
-    graph.add(node)?;
-    Ok(Declared { cluster, context: Some(context) })
+    let context = match &spec.user_kubeconfig {
+        Some(file) => Some(context::declare(file, (&name, &spec.deployment), &spec.kubeconfig, &cluster, graph)?),
+        None => None,
+    };
+    Ok(Declared { cluster, context })
 }
 
 /// Sets the behaviour of `docker-network`, `kind-cluster` and `kubeconfig-context`.

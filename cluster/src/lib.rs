@@ -9,6 +9,8 @@ mod failure;
 pub mod kind;
 pub mod sandbox;
 
+pub use context::find as find_contexts;
+
 /// A port of this machine that leads to a port of the cluster's nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,6 +20,9 @@ pub struct PortMapping {
     /// The port of the node, as a Service of type `NodePort` or `LoadBalancer` has it.
     pub node_port: u16,
 }
+
+/// The section of the plan.
+pub(crate) const SECTION: &str = "cluster";
 
 /// The label of everything that infra makes in Docker; its value is the deployment's name.
 pub const DEPLOYMENT_LABEL: &str = "infra.deployment";

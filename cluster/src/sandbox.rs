@@ -5,15 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use engine::{Address, Failure, Graph, GraphError, Node, Registry, output};
+use engine::{Address, Failure, Graph, GraphError, Node, Registry};
 use serde_json::json;
 
-use crate::context;
+use crate::{SECTION, context};
 
 mod cluster;
-
-/// The section of the plan.
-const SECTION: &str = "cluster";
 
 /// A sandbox that a deployment wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +35,11 @@ impl Spec {
     pub fn images(&self) -> PathBuf {
         self.folder.join("images")
     }
+}
+
+/// The folder of the sandbox of a deployment, whose own folder is given.
+pub fn folder(deployment: &Path) -> PathBuf {
+    deployment.join("sandbox")
 }
 
 /// A sandbox that takes requests.
@@ -78,29 +80,38 @@ pub struct Declared {
 /// Adds the sandbox and the context to the graph. Pure.
 pub fn declare(spec: &Spec, graph: &mut Graph) -> Result<Declared, GraphError> {
     let name = spec.name();
-    let cluster = Address::new(cluster::KIND, &name);
-    let mut node = Node::new(cluster.clone(), format!("sandbox {name}"), SECTION);
-    node.inputs = serde_json::to_value(cluster::Inputs {
-        name: name.clone(),
+    let node = node(spec);
+    let cluster = node.address.clone();
+    graph.add(node)?;
+    let context = match &spec.user_kubeconfig {
+        Some(file) => Some(context::declare(file, (&name, &spec.deployment), &spec.kubeconfig, &cluster, graph)?),
+        None => None,
+    };
+    Ok(Declared { cluster, context })
+}
+
+/// Recovers the node of a deployment's sandbox without its journal: from its folder. What that says is enough to delete it.
+/// `kubeconfig` is where the deployment's own would be.
+pub fn find(deployment: &str, folder: &Path, kubeconfig: &Path) -> Option<Node> {
+    let spec = Spec {
+        deployment: deployment.to_owned(),
+        folder: folder.to_owned(),
+        kubeconfig: kubeconfig.to_owned(),
+        user_kubeconfig: None,
+    };
+    folder.is_dir().then(|| node(&spec))
+}
+
+fn node(spec: &Spec) -> Node {
+    let name = spec.name();
+    let mut node = Node::new(Address::new(cluster::KIND, &name), format!("sandbox {name}"), SECTION);
+    node.inputs = json!(cluster::Inputs {
+        name,
         deployment: spec.deployment.clone(),
         folder: spec.folder.clone(),
         kubeconfig: spec.kubeconfig.clone(),
-    })
-    .expect("the inputs are data");
-    graph.add(node)?;
-    let Some(file) = &spec.user_kubeconfig else { return Ok(Declared { cluster, context: None }) };
-    let context = Address::new(context::KIND, &name);
-    let mut node = Node::new(context.clone(), format!("context {name} in {}", file.display()), SECTION);
-    node.inputs = json!(context::Inputs {
-        file: file.clone(),
-        context: name,
-        deployment: spec.deployment.clone(),
-        source: spec.kubeconfig.clone(),
-        server: output(&cluster, "server"),
     });
-    node.needs = vec![cluster.clone().into()];
-    graph.add(node)?;
-    Ok(Declared { cluster, context: Some(context) })
+    node
 }
 
 /// Sets the behaviour of `sandbox-cluster` (that of `kubeconfig-context` is set with any provider's).

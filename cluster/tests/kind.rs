@@ -10,8 +10,8 @@ use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use cluster::PortMapping;
-use cluster::kind::{Files, Spec, declare, find, list, register};
+use cluster::kind::{Spec, declare, find, list, register};
+use cluster::{PortMapping, find_contexts};
 use engine::{
     Address, Class, Context, Event, Failure, Graph, Held, Node, Observation, Record, Registry, Remains, Resource, Sink,
     Sinks, State,
@@ -218,8 +218,9 @@ fn adopted_and_restarted(world: &World, cluster: &Held, outputs: &Value) {
 }
 
 fn found_by_labels_alone(world: &World, spec: &Spec) {
-    let files = Files { kubeconfig: spec.kubeconfig.clone(), user_kubeconfig: spec.user_kubeconfig.clone() };
-    let found = world.runtime.block_on(find(&world.docker, DEPLOYMENT, &files)).unwrap();
+    let mut found = world.runtime.block_on(find(&world.docker, DEPLOYMENT, &spec.kubeconfig)).unwrap();
+    let user_kubeconfig = spec.user_kubeconfig.as_deref().unwrap();
+    found.extend(find_contexts(user_kubeconfig, DEPLOYMENT, &spec.kubeconfig, &found));
     let addresses: Vec<String> = found.iter().map(|node| node.address.to_string()).collect();
     let expected =
         ["docker-network", "kind-cluster", "kubeconfig-context"].map(|kind| format!("{kind}/infra-cluster-test"));

@@ -47,7 +47,7 @@ pub use find::find;
 pub use fingerprint::{FingerprintError, fingerprint};
 pub use layer::{Layer, LayerError};
 pub use spec::{CargoSource, DockerfileSource, FileEntry, Libc, Source, Spec, platform};
-pub use store::{BlobWriter, Store, StoreError};
+pub use store::{BlobWriter, KeptImage, Pruned, Store, StoreError, Usage};
 
 /// What the behaviour needs besides Docker.
 #[derive(Clone, Debug, Default)]

@@ -12,6 +12,10 @@ use tempfile::NamedTempFile;
 use crate::digest::{self, Digests};
 use crate::oci::{Descriptor, Manifest};
 
+mod usage;
+
+pub use usage::{KeptImage, Pruned, Usage};
+
 /// Blobs that no image refers to are removed when they are older than this.
 const UNUSED_KEPT: Duration = Duration::from_hours(7 * 24);
 
@@ -44,6 +48,12 @@ pub enum StoreError {
     Damaged {
         /// The blob.
         digest: String,
+    },
+    /// Another process works with it.
+    #[error("clean the image cache {}: another process uses it", .path.display())]
+    InUse {
+        /// The store's folder.
+        path: PathBuf,
     },
 }
 
@@ -185,23 +195,7 @@ impl Store {
 
     /// Removes blobs that no deployment's image refers to, and what was remembered, when older than `age`.
     fn remove_unused(&self, age: Duration) -> Result<(), StoreError> {
-        let mut used = BTreeSet::new();
-        for reference in
-            files(&self.folder.join("references"))?.into_iter().filter(|path| !is_older(path, REFERENCE_KEPT))
-        {
-            let digest: Option<String> =
-                fs::read(&reference).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-            let Some(digest) = digest else { continue };
-            let manifest =
-                fs::read(self.path(&digest)).ok().and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
-            used.extend(manifest.iter().flat_map(Manifest::blobs).map(|blob| self.path(&blob.digest)));
-            used.insert(self.path(&digest));
-        }
-        let mut candidates = files(&self.folder.join("temporary"))?;
-        for area in ["blobs/sha256", "layers", "built", "compressed"] {
-            candidates.extend(files(&self.folder.join(area))?);
-        }
-        for path in candidates.into_iter().filter(|path| !used.contains(path) && is_older(path, age)) {
+        for path in self.unused(age)? {
             fs::remove_file(&path).map_err(|source| StoreError::Write { path, source })?;
         }
         Ok(())

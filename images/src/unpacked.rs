@@ -60,12 +60,12 @@ impl UnpackedImages {
     }
 
     /// Gives the image of a place its new name, takes the old ones away, and removes what has no name any more.
-    fn rename(&self, place: &Place, named: Option<(String, String)>) -> Result<(), Failure> {
+    fn rename(&self, place: &Place, version: Option<(String, String)>) -> Result<(), Failure> {
         let _one = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         let mut names = read_names(&place.folder)?;
         let prefix = prefix(place);
         names.retain(|name, _| !name.starts_with(&prefix));
-        names.extend(named);
+        names.extend(version);
         if place.folder.is_dir() {
             let fresh = place.folder.join(format!("{REFERENCES}.new"));
             fs::write(&fresh, serde_json::to_string_pretty(&names)?)?;

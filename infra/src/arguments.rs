@@ -101,6 +101,8 @@ pub enum Command {
     Destroy(Destroy),
     /// List the deployments of this machine
     List(List),
+    /// List the images that this machine keeps for deployments, and clean the image cache
+    Images(Images),
     /// Look after the sandbox of a deployment: the built-in Kubernetes
     Sandbox(Sandbox),
 }
@@ -186,6 +188,31 @@ pub struct Destroy {
     /// Do not ask first
     #[arg(long, short)]
     pub yes: bool,
+}
+
+/// `infra images`
+#[derive(Debug, Args)]
+pub struct Images {
+    /// What to do with them [default: list]
+    #[command(subcommand)]
+    pub command: Option<ImagesCommand>,
+}
+
+/// What can be done with images.
+#[derive(Debug, Subcommand)]
+pub enum ImagesCommand {
+    /// List them, with what the image cache takes
+    List,
+    /// Remove what no deployment of this machine needs
+    Prune(Prune),
+}
+
+/// `infra images prune`
+#[derive(Debug, Args)]
+pub struct Prune {
+    /// Remove the images of deployments, too: the next apply makes them anew
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `infra sandbox`

@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod check;
 pub mod destroy;
+pub mod images;
 pub mod list;
 pub mod logs;
 pub mod open;

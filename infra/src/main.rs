@@ -52,6 +52,7 @@ fn run(arguments: Arguments) -> Result<Exit, Problem> {
             Command::Open(command) => commands::open::run(command, &settings).await,
             Command::Destroy(command) => commands::destroy::run(command, &settings).await,
             Command::List(_) => commands::list::run(&settings).await,
+            Command::Images(command) => commands::images::run(command.command.as_ref(), &settings),
             Command::Sandbox(command) => commands::sandbox::run(command.command, &settings).await,
         }
     });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 
-use engine::{Deployment, Inventory, Plan, Registry, State, plan};
+use engine::{Deployment, Inventory, Node, Plan, Registry, State, plan};
 use scenarios::{Lowered, Scenario, ServiceAddress};
 use serde_json::Value;
 
@@ -127,6 +127,12 @@ fn target_of(
             .map(|held| (held.node.address.clone(), held.node.inputs.clone()))
             .collect::<BTreeMap<_, _>>(),
     }
+}
+
+/// Whether only a Docker Engine can make, hold or remove this.
+pub fn needs_docker(node: &Node) -> bool {
+    matches!(node.address.kind(), "kind-cluster" | "docker-network")
+        || !node.inputs["spec"]["source"]["dockerfile"].is_null()
 }
 
 /// Where the Services of a deployment answer on this machine: those whose node port the cluster maps to a local one.

@@ -29,6 +29,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The folder of the image cache.
+    pub fn images(&self) -> PathBuf {
+        self.cache.join("images")
+    }
+
     /// From the options and the environment.
     pub fn new(global: &Global) -> Result<Self, Problem> {
         let home = env::var_os("HOME").map(PathBuf::from);

@@ -135,7 +135,7 @@ fn kind_spec(scenario: &Scenario, target: &Target, ports: &Ports) -> cluster::ki
 fn sandbox_spec(target: &Target) -> cluster::sandbox::Spec {
     cluster::sandbox::Spec {
         deployment: target.deployment.clone(),
-        folder: target.deployment_folder.join("sandbox"),
+        folder: cluster::sandbox::folder(&target.deployment_folder),
         kubeconfig: private_kubeconfig(target),
         user_kubeconfig: Some(target.kubeconfig.clone()),
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use engine::{Address, Graph, Node};
-use scenarios::{Lowered, Target, load, lower};
+use scenarios::{Lowered, Provider, Target, load, lower};
 use serde_json::{Value, json};
 
 const FOLDER: &str = "tests/fixtures/good-lowered";
@@ -14,6 +14,7 @@ fn target(cache: &Path) -> Target {
         deployment: "demo".to_owned(),
         deployment_folder: PathBuf::from("/state/deployments/demo"),
         cache: cache.to_owned(),
+        provider: Provider::Kind,
         kind: None,
         node_image: Some("kind-node:test".to_owned()),
         kubeconfig: PathBuf::from("/home/somebody/.kube/config"),

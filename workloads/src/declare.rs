@@ -327,9 +327,11 @@ fn object_node(spec: &Spec, vault: &Vault, index: &Index, object: &Declared) -> 
     vault.seal(&mut manifest);
     let mut node = Node::new(object.address.clone(), identity.to_string(), section);
     node.inputs = json!({"kubeconfig": spec.kubeconfig, "identity": identity, "manifest": manifest});
-    node.needs = vec![match takes_the_default_storage_class(&object.manifest) {
-        true => Need::from(spec.cluster.clone()),
-        false => Need::milestone(spec.cluster.clone(), "api"),
+    let waits_for_all = takes_the_default_storage_class(&object.manifest);
+    node.needs = vec![if waits_for_all {
+        Need::from(spec.cluster.clone())
+    } else {
+        Need::milestone(spec.cluster.clone(), "api")
     }];
     node.needs.extend(object.deliveries.iter().chain(&index.needs(object)).cloned().map(Need::from));
     node.within = Some(spec.cluster.clone());

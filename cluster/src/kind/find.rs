@@ -1,23 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use engine::{Address, Need, Node};
 use providers::docker::{Container, Docker, Error};
 use providers::kind::CLUSTER_LABEL;
-use providers::kubeconfig;
 use serde_json::{Value, json};
 
-use super::{SECTION, cluster, network, nodes};
-use crate::{DEPLOYMENT_LABEL, context};
-
-/// Files of this machine that a deployment may have left its traces in.
-#[derive(Clone, Debug, Default)]
-pub struct Files {
-    /// Where the deployment's own kubeconfig would be.
-    pub kubeconfig: PathBuf,
-    /// The user's kubeconfig.
-    pub user_kubeconfig: Option<PathBuf>,
-}
+use super::{cluster, network, nodes};
+use crate::{DEPLOYMENT_LABEL, SECTION};
 
 /// A deployment as Docker shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,11 +22,9 @@ pub struct Seen {
     pub running: usize,
 }
 
-/// Recovers the nodes of a deployment without its journal: from mounts and labels in Docker, and from the mark in the user's
-/// kubeconfig. What they say is enough to delete them; it is not all that made them. Empty when nothing is left of it.
-///
-/// A user's kubeconfig that cannot be read is left out: it must not keep the rest from being found.
-pub async fn find(docker: &Docker, deployment: &str, files: &Files) -> Result<Vec<Node>, Error> {
+/// Recovers the nodes of a deployment without its journal: from mounts and labels in Docker. What they say is enough to delete
+/// them; it is not all that made them. Empty when nothing is left of it. `kubeconfig` is where the deployment's own would be.
+pub async fn find(docker: &Docker, deployment: &str, kubeconfig: &Path) -> Result<Vec<Node>, Error> {
     let networks = docker.networks(&format!("{DEPLOYMENT_LABEL}={deployment}")).await?;
     let mut found: Vec<Node> = networks.iter().map(|network| network_node(deployment, &network.name)).collect();
     let needs: Vec<Need> = found.iter().map(|node| node.address.clone().into()).collect();
@@ -49,29 +37,9 @@ pub async fn find(docker: &Docker, deployment: &str, files: &Files) -> Result<Ve
     }
     for ((name, folder), containers) in &clusters {
         let mut node = Node::new(Address::new(cluster::KIND, name), format!("kind cluster {name}"), SECTION);
-        node.inputs = cluster_inputs(deployment, name, folder, containers, files);
+        node.inputs = cluster_inputs(deployment, name, folder, containers, kubeconfig);
         node.needs.clone_from(&needs);
         found.push(node);
-    }
-    if let Some(file) = &files.user_kubeconfig {
-        for name in kubeconfig::contexts_of(file, deployment).unwrap_or_default() {
-            let title = format!("context {name} in {}", file.display());
-            let mut node = Node::new(Address::new(context::KIND, &name), title, SECTION);
-            node.inputs = serde_json::to_value(context::Inputs {
-                file: file.clone(),
-                context: name,
-                deployment: deployment.to_owned(),
-                source: files.kubeconfig.clone(),
-                server: Value::Null,
-            })
-            .expect("the inputs are data");
-            node.needs = found
-                .iter()
-                .filter(|node| node.address.kind() == cluster::KIND)
-                .map(|node| node.address.clone().into())
-                .collect();
-            found.push(node);
-        }
     }
     Ok(found)
 }
@@ -101,7 +69,7 @@ fn network_node(deployment: &str, name: &str) -> Node {
     node
 }
 
-fn cluster_inputs(deployment: &str, name: &str, folder: &str, containers: &[Container], files: &Files) -> Value {
+fn cluster_inputs(deployment: &str, name: &str, folder: &str, containers: &[Container], kubeconfig: &Path) -> Value {
     let inputs = cluster::Inputs {
         name: name.to_owned(),
         deployment: deployment.to_owned(),
@@ -109,7 +77,7 @@ fn cluster_inputs(deployment: &str, name: &str, folder: &str, containers: &[Cont
         node_image: containers.first().map(|container| container.image.clone()),
         network: name.to_owned(),
         ports: Vec::new(),
-        kubeconfig: files.kubeconfig.clone(),
+        kubeconfig: kubeconfig.to_owned(),
         owner_folder: PathBuf::from(folder),
         kind: None,
     };

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::arguments;
 use crate::commands::{confirm, plan};
-use crate::prepare::{Prepared, Request, prepare};
+use crate::prepare::{Prepared, Request, needs_docker, prepare};
 use crate::report::{self, Exit, Problem};
 use crate::session::{Run, Session};
 use crate::settings::Settings;
@@ -60,11 +60,7 @@ async fn apply(
 
 /// Refuses to begin on a machine that lacks what the plan needs, before anything is journalled or made.
 async fn missing_parts(prepared: &Prepared, kind: Option<&Path>, settings: &Settings) -> Result<(), Problem> {
-    let needs_docker = |step: &Step| {
-        let kind = step.node.address.kind();
-        matches!(kind, "kind-cluster" | "docker-network") || !step.node.inputs["spec"]["source"]["dockerfile"].is_null()
-    };
-    if prepared.plan.steps.iter().any(|step| needs_docker(step) && !matches!(step.action, Action::Keep)) {
+    if prepared.plan.steps.iter().any(|step| needs_docker(&step.node) && !matches!(step.action, Action::Keep)) {
         settings.docker.host().await.map_err(report::of_docker)?;
     }
     let makes_cluster =

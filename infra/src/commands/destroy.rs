@@ -1,15 +1,17 @@
 //! `infra destroy`: remove everything that was made, and prove that it is gone.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use cluster::kind::Files;
 use engine::{Change, Deployment, Gone, Graph, Node, Outcome, Policy, plan};
+use providers::docker;
 use serde_json::json;
 
 use workloads::Vault;
 
 use crate::arguments;
 use crate::commands::confirm;
+use crate::prepare::needs_docker;
 use crate::report::{self, Exit, Problem};
 use crate::session::{Run, Session, registry};
 use crate::settings::{Settings, shown};
@@ -20,7 +22,7 @@ use crate::which::choose;
 pub async fn run(command: arguments::Destroy, settings: &Settings) -> Result<Exit, Problem> {
     let deployment = choose(&command.which, settings)?;
     let has_journal = deployment.journal().exists();
-    let labelled = if has_journal { Vec::new() } else { find(&deployment, settings).await? };
+    let labelled = if has_journal { Vec::new() } else { find(&deployment, settings, NoEngine::IsAProblem).await? };
     if !has_journal && labelled.is_empty() {
         return Ok(nothing_there(&deployment, settings));
     }
@@ -43,16 +45,37 @@ pub async fn run(command: arguments::Destroy, settings: &Settings) -> Result<Exi
         anstream::eprintln!("nothing was removed");
         return Ok(Exit::Interrupted);
     }
+    let uses_docker = decided.steps.iter().any(|step| needs_docker(&step.node));
+    let no_engine = if uses_docker { NoEngine::IsAProblem } else { NoEngine::HasNothing };
     let run = session.run("destroy", None, &decided, &registry, Policy::GoOn, settings.json).await?;
-    conclude(session, run, settings).await
+    conclude(session, run, no_engine, settings).await
 }
 
-/// Everything that carries the deployment's labels or mounts.
-async fn find(deployment: &Deployment, settings: &Settings) -> Result<Vec<Node>, Problem> {
-    let files = Files { kubeconfig: deployment.kubeconfig(), user_kubeconfig: Some(settings.kubeconfig.clone()) };
-    let mut nodes =
-        cluster::kind::find(&settings.docker, deployment.name(), &files).await.map_err(report::of_docker)?;
-    nodes.extend(images::find(&settings.docker, deployment.name()).await.map_err(report::of_docker)?);
+/// What it means that no Docker Engine answers when it is asked for what carries a label.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NoEngine {
+    /// It may hold something all the same, once it is started.
+    IsAProblem,
+    /// The deployment never used one.
+    HasNothing,
+}
+
+/// Everything that carries the deployment's labels, mounts or marks.
+async fn find(deployment: &Deployment, settings: &Settings, no_engine: NoEngine) -> Result<Vec<Node>, Problem> {
+    let (name, kubeconfig) = (deployment.name(), deployment.kubeconfig());
+    let mut nodes = match in_docker(name, &kubeconfig, settings).await {
+        Err(error) if error.is_no_engine() && no_engine == NoEngine::HasNothing => Vec::new(),
+        found => found.map_err(report::of_docker)?,
+    };
+    nodes.extend(cluster::sandbox::find(name, &cluster::sandbox::folder(deployment.folder()), &kubeconfig));
+    let contexts = cluster::find_contexts(&settings.kubeconfig, name, &kubeconfig, &nodes);
+    nodes.extend(contexts);
+    Ok(nodes)
+}
+
+async fn in_docker(name: &str, kubeconfig: &Path, settings: &Settings) -> Result<Vec<Node>, docker::Error> {
+    let mut nodes = cluster::kind::find(&settings.docker, name, kubeconfig).await?;
+    nodes.extend(images::find(&settings.docker, name).await?);
     Ok(nodes)
 }
 
@@ -69,14 +92,14 @@ fn nothing_there(deployment: &Deployment, settings: &Settings) -> Exit {
 }
 
 /// Looks once more for anything with the deployment's label, then removes the deployment's own folder.
-async fn conclude(session: Session, run: Run, settings: &Settings) -> Result<Exit, Problem> {
+async fn conclude(session: Session, run: Run, no_engine: NoEngine, settings: &Settings) -> Result<Exit, Problem> {
     let Run { outcome, .. } = run;
     let deployment = session.deployment.clone();
     if !outcome.is_success() {
         print_failure(&outcome, &deployment, settings);
         return Ok(report::of_outcome(&outcome));
     }
-    let left: Vec<String> = find(&deployment, settings).await?.into_iter().map(|node| node.title).collect();
+    let left: Vec<String> = find(&deployment, settings, no_engine).await?.into_iter().map(|node| node.title).collect();
     if !left.is_empty() {
         return Err(Problem::usage(format!(
             "remove everything: still labelled with {} are {}",

@@ -62,7 +62,7 @@ pub async fn run(command: SandboxCommand, settings: &Settings) -> Result<Exit, P
 /// The folder of a deployment's sandbox.
 fn folder(which: &Which, settings: &Settings) -> Result<PathBuf, Problem> {
     let deployment = choose(which, settings)?;
-    let folder = deployment.folder().join("sandbox");
+    let folder = cluster::sandbox::folder(deployment.folder());
     if folder.is_dir() {
         return Ok(folder);
     }
