@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 mod context;
 mod failure;
 pub mod kind;
+mod ports;
 pub mod sandbox;
 
 pub use context::find as find_contexts;

@@ -19,6 +19,8 @@ pub struct Spec {
     pub deployment: String,
     /// The folder that it keeps everything in; it is the sandbox's alone.
     pub folder: PathBuf,
+    /// Ports of 127.0.0.1 that its load balancers will listen on.
+    pub ports: Vec<u16>,
     /// The deployment's own kubeconfig, which is written with mode 0600.
     pub kubeconfig: PathBuf,
     /// The user's kubeconfig, which gets a context; `None` leaves it alone.
@@ -96,6 +98,7 @@ pub fn find(deployment: &str, folder: &Path, kubeconfig: &Path) -> Option<Node> 
     let spec = Spec {
         deployment: deployment.to_owned(),
         folder: folder.to_owned(),
+        ports: Vec::new(),
         kubeconfig: kubeconfig.to_owned(),
         user_kubeconfig: None,
     };
@@ -109,6 +112,7 @@ fn node(spec: &Spec) -> Node {
         name,
         deployment: spec.deployment.clone(),
         folder: spec.folder.clone(),
+        ports: spec.ports.clone(),
         kubeconfig: spec.kubeconfig.clone(),
     });
     node

@@ -1,7 +1,8 @@
 //! Ports of the machine that lead to services: node ports and load balancers.
 //!
 //! Node ports are on 127.0.0.1. A load balancer is on 127.0.0.1, too, when all its ports are free there, and otherwise on the
-//! first free one of 127.0.0.2 to 127.0.0.254, which the machine reaches as well.
+//! first free one of 127.0.0.2 to 127.0.0.254, which the machine reaches as well. The annotation `infra/local-port.PORT` asks for
+//! another port of 127.0.0.1 in place of `PORT`; while that is taken the service waits for it.
 
 use apiserver::{Api, User, WriteOptions};
 use controllers::Controllers;
@@ -22,6 +23,9 @@ pub(crate) struct HostPorts {
     controllers: OnceLock<Weak<Controllers>>,
 }
 
+/// The annotation of a service that asks for a port of this machine, before the service's port.
+const LOCAL_PORT: &str = "infra/local-port.";
+
 type Key = (String, String);
 
 /// What is open for one service.
@@ -29,6 +33,8 @@ struct Open {
     wanted: Wanted,
     balancer: Option<Ipv4Addr>,
     tasks: Vec<JoinHandle<()>>,
+    /// Why the load balancer is to be tried again.
+    failed: Option<String>,
 }
 
 /// What a service wants of the machine.
@@ -37,7 +43,10 @@ struct Wanted {
     cluster: Option<Ipv4Addr>,
     /// The machine's port, and the service's.
     node_ports: Vec<(u16, u16)>,
-    balancer: Vec<u16>,
+    /// The machine's port, and the service's.
+    balancer: Vec<(u16, u16)>,
+    /// Whether somebody asked for ports of the machine by name: then it is these, and no others.
+    asked: bool,
 }
 
 impl Drop for Open {
@@ -58,12 +67,18 @@ impl Wanted {
         }
         let node_port =
             |port: &&Value| Some((number(&port["nodePort"]).filter(|port| *port > 0)?, number(&port["port"])?));
-        let balancer = if kind == "LoadBalancer" {
+        let asked = |port: u16| {
+            let annotation = &service["metadata"]["annotations"][format!("{LOCAL_PORT}{port}")];
+            annotation.as_str().and_then(|local| local.parse::<u16>().ok())
+        };
+        let inside: Vec<u16> = if kind == "LoadBalancer" {
             ports.iter().filter_map(|port| number(&port["port"])).collect()
         } else {
             Vec::new()
         };
+        let balancer = inside.iter().map(|port| (asked(*port).unwrap_or(*port), *port)).collect();
         Self {
+            asked: inside.iter().any(|port| asked(*port).is_some()),
             cluster: spec["clusterIP"].as_str().and_then(|address| address.parse().ok()),
             node_ports: ports.iter().filter_map(node_port).collect(),
             balancer,
@@ -94,11 +109,15 @@ impl HostPorts {
             let mut open = self.services.lock().unwrap_or_else(PoisonError::into_inner);
             let wanted = services.iter().map(|service| (key(service), Wanted::read(service)));
             let wanted = wanted.filter(|(_, wanted)| *wanted != Wanted::default()).collect::<HashMap<_, _>>();
-            open.retain(|key, open| wanted.get(key) == Some(&open.wanted));
+            let mut failed: HashMap<Key, String> = HashMap::new();
+            open.retain(|key, open| {
+                failed.extend(open.failed.take().map(|why| (key.clone(), why)));
+                wanted.get(key) == Some(&open.wanted) && !failed.contains_key(key)
+            });
             for service in services {
                 let key = key(service);
                 if let Some(wanted) = wanted.get(&key).filter(|_| !open.contains_key(&key)) {
-                    let opened = self.open(service, wanted);
+                    let opened = self.open(service, wanted, failed.get(&key));
                     if opened.balancer.is_some() {
                         fresh.push(key.clone());
                     }
@@ -114,8 +133,14 @@ impl HostPorts {
         }
     }
 
-    fn open(&self, service: &Value, wanted: &Wanted) -> Open {
-        let mut open = Open { wanted: wanted.clone(), balancer: None, tasks: Vec::new() };
+    /// Whether a load balancer waits for ports that are taken.
+    pub(crate) fn lacks(&self) -> bool {
+        self.services.lock().unwrap_or_else(PoisonError::into_inner).values().any(|open| open.failed.is_some())
+    }
+
+    /// Opens what is wanted. What went wrong the last time too is not told again.
+    fn open(&self, service: &Value, wanted: &Wanted, failed: Option<&String>) -> Open {
+        let mut open = Open { wanted: wanted.clone(), balancer: None, tasks: Vec::new(), failed: None };
         let Some(cluster) = wanted.cluster else { return open };
         for (outside, inside) in &wanted.node_ports {
             match bind(Ipv4Addr::LOCALHOST, *outside) {
@@ -127,20 +152,28 @@ impl HostPorts {
             }
         }
         if !wanted.balancer.is_empty() {
-            match bind_all(&wanted.balancer) {
+            let outside: Vec<u16> = wanted.balancer.iter().map(|(outside, _)| *outside).collect();
+            match bind_all(&outside, if wanted.asked { 1 } else { 254 }) {
                 Ok((address, listeners)) => {
                     if address != Ipv4Addr::LOCALHOST {
-                        let ports = wanted.balancer.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+                        let ports = outside.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
                         let message = format!("port {ports} of 127.0.0.1 is taken: the load balancer is at {address}");
                         self.warn(service, "LoadBalancerAddress", &message);
                     }
                     open.balancer = Some(address);
-                    let inside = wanted.balancer.iter().map(|port| SocketAddrV4::new(cluster, *port));
+                    let inside = wanted.balancer.iter().map(|(_, inside)| SocketAddrV4::new(cluster, *inside));
                     open.tasks.extend(listeners.into_iter().zip(inside).map(|(one, to)| self.forward(one, to)));
                 }
                 Err(error) => {
-                    let message = format!("no loopback address can listen for the load balancer: {error}");
-                    self.warn(service, "SyncLoadBalancerFailed", &message);
+                    let message = if wanted.asked {
+                        format!("the load balancer waits for a port of 127.0.0.1 ({outside:?}): {error}")
+                    } else {
+                        format!("no loopback address can listen for the load balancer: {error}")
+                    };
+                    if failed != Some(&message) {
+                        self.warn(service, "SyncLoadBalancerFailed", &message);
+                    }
+                    open.failed = Some(message);
                 }
             }
         }
@@ -195,10 +228,10 @@ fn bind(address: Ipv4Addr, port: u16) -> io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
-/// All ports on the first loopback address that has them free.
-fn bind_all(ports: &[u16]) -> io::Result<(Ipv4Addr, Vec<TcpListener>)> {
+/// All ports on the first of so many loopback addresses that has them free.
+fn bind_all(ports: &[u16], addresses: u8) -> io::Result<(Ipv4Addr, Vec<TcpListener>)> {
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-    for part in 1..255 {
+    for part in 1..=addresses {
         let address = Ipv4Addr::new(127, 0, 0, part);
         match ports.iter().map(|port| bind(address, *port)).collect::<io::Result<Vec<_>>>() {
             Ok(listeners) => return Ok((address, listeners)),
@@ -222,15 +255,25 @@ mod tests {
         assert_eq!(Wanted::read(&service("ClusterIP")), Wanted::default());
         let node_port = Wanted::read(&service("NodePort"));
         assert_eq!((node_port.node_ports, node_port.balancer), (vec![(30080, 80)], vec![]));
-        assert_eq!(Wanted::read(&service("LoadBalancer")).balancer, [80]);
+        assert_eq!(Wanted::read(&service("LoadBalancer")).balancer, [(80, 80)]);
+    }
+
+    #[test]
+    fn an_annotation_asks_for_another_port_of_the_machine() {
+        let ports = json!([{ "port": 80 }, { "port": 81 }]);
+        let wanted = Wanted::read(&json!({
+            "metadata": { "annotations": { "infra/local-port.80": "8080" } },
+            "spec": { "type": "LoadBalancer", "clusterIP": "10.96.0.7", "ports": ports } }));
+        assert_eq!((wanted.balancer, wanted.asked), (vec![(8080, 80), (81, 81)], true));
     }
 
     #[tokio::test]
     async fn a_load_balancer_whose_port_is_taken_gets_another_address() {
         let taken = bind(Ipv4Addr::LOCALHOST, 0).expect("a free port");
         let port = taken.local_addr().expect("an address").port();
-        let (address, listeners) = bind_all(&[port]).expect("another address");
+        let (address, listeners) = bind_all(&[port], 254).expect("another address");
         assert_ne!(address, Ipv4Addr::LOCALHOST);
         assert_eq!(listeners.len(), 1);
+        assert!(bind_all(&[port], 1).is_err(), "who asks for this one gets no other");
     }
 }

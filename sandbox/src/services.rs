@@ -12,6 +12,8 @@ use tokio::sync::broadcast::error::RecvError;
 
 /// What changes within this time goes to the node together.
 const TOGETHER: Duration = Duration::from_millis(10);
+/// After how long taken ports are tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How long a client keeps its backend unless the service says otherwise, in seconds.
 const AFFINITY_SECONDS: u32 = 10_800;
 
@@ -42,7 +44,11 @@ pub(crate) async fn follow(api: Api, node: Node, ports: Arc<HostPorts>, dns: Ipv
         told = table;
         ports.keep(&services);
         loop {
-            match changes.recv().await {
+            let change = tokio::select! {
+                change = changes.recv() => change,
+                () = tokio::time::sleep(AGAIN), if ports.lacks() => break,
+            };
+            match change {
                 Ok(change) if change.resource != kinds::SERVICES && change.resource != kinds::ENDPOINT_SLICES => {}
                 Ok(_) | Err(RecvError::Lagged(_)) => break,
                 Err(RecvError::Closed) => return,

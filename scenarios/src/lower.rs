@@ -90,7 +90,7 @@ pub async fn lower(scenario: &Scenario, target: &Target) -> Result<Lowered, Lowe
         Provider::Sandbox => {
             sandbox_fits(scenario)?;
             ports.on_this_machine = true;
-            let spec = sandbox_spec(target);
+            let spec = sandbox_spec(target, &ports);
             let cluster = cluster::sandbox::declare(&spec, &mut graph)?.cluster;
             let delivery = Delivery::Folder { cluster: &cluster, folder: &spec.images() };
             let places = images::declare(&images, &target.deployment, delivery, &mut graph)?;
@@ -132,10 +132,11 @@ fn kind_spec(scenario: &Scenario, target: &Target, ports: &Ports) -> cluster::ki
 }
 
 /// The sandbox that the scenario runs in.
-fn sandbox_spec(target: &Target) -> cluster::sandbox::Spec {
+fn sandbox_spec(target: &Target, ports: &Ports) -> cluster::sandbox::Spec {
     cluster::sandbox::Spec {
         deployment: target.deployment.clone(),
         folder: cluster::sandbox::folder(&target.deployment_folder),
+        ports: ports.pairs.iter().map(|pair| pair.local_port).collect(),
         kubeconfig: private_kubeconfig(target),
         user_kubeconfig: Some(target.kubeconfig.clone()),
     }

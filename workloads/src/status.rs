@@ -60,7 +60,13 @@ pub async fn status(kubeconfig: &Path, deployment: &str) -> Result<Vec<WorkloadS
     let ours = Selection::default().labels(format!("{DEPLOYMENT_LABEL}={deployment}"));
     let lists = KINDS.map(|(api_version, kind)| {
         let (client, ours) = (&client, &ours);
-        async move { client.list(&Kind::new(api_version, kind), ours).await }
+        async move {
+            match client.list(&Kind::new(api_version, kind), ours).await {
+                // A cluster that does not have the kind has none of it.
+                Err(KubernetesError::NotFound(_)) => Ok(Vec::new()),
+                listed => listed,
+            }
+        }
     });
     let lists = futures::future::try_join_all(lists).await?;
     let pods: Vec<Pod> = lists.last().map(|pods| typed(pods.clone())).unwrap_or_default();

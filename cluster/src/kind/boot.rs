@@ -3,19 +3,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use engine::{Class, Context, Failure};
+use engine::{Context, Failure};
 use futures::future::join_all;
 use providers::docker::{Container, Docker, Exec};
 use providers::kind::{ADMIN_CONF, Api, Configuration, Create, Kind};
 use providers::kubeconfig::{self, Entry};
-use providers::ports::{self, Port};
 use providers::program;
 use providers::wait::{Probe, WaitError, until};
 use tokio::time::timeout;
 
 use super::cluster::{API, Inputs, NODES, remove_file};
 use super::nodes;
-use crate::failure;
+use crate::{failure, ports};
 
 /// How long kind may take until the API server answers: the node image may have to be pulled first.
 const BOOT_LIMIT: Duration = Duration::from_mins(30);
@@ -157,17 +156,10 @@ impl Boot<'_> {
     async fn check_ports(&self) -> Result<(), Failure> {
         for mapping in &self.inputs.ports {
             let port = mapping.local_port;
-            let reason = match ports::look(port) {
-                Port::Free => continue,
-                Port::Unusable(reason) => reason,
-                Port::Taken(holder) => match self.publisher(port).await.or(holder) {
-                    Some(holder) => format!("{holder} holds it"),
-                    None => "another program holds it".to_owned(),
-                },
-            };
-            let failure = Failure::from(format!("use port {port} of 127.0.0.1 for the cluster: {reason}"));
-            let hint = "free the port, or give the mapping another local_port";
-            return Err(failure.class(Class::Missing).hint(hint).nothing_remains());
+            if let Some(reason) = ports::obstacle(port) {
+                let container = self.publisher(port).await.map(|container| format!("{container} holds it"));
+                return Err(ports::failure(port, &container.unwrap_or(reason)));
+            }
         }
         Ok(())
     }

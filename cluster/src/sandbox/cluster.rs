@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{Launcher, Running};
-use crate::failure;
 use crate::kind::remove_file;
+use crate::{failure, ports};
 
 /// The kind of node.
 pub(super) const KIND: &str = "sandbox-cluster";
@@ -20,6 +20,8 @@ pub(super) struct Inputs {
     pub(super) name: String,
     pub(super) deployment: String,
     pub(super) folder: PathBuf,
+    #[serde(default)]
+    pub(super) ports: Vec<u16>,
     pub(super) kubeconfig: PathBuf,
 }
 
@@ -54,6 +56,9 @@ impl Resource for SandboxCluster {
 
     async fn create(&self, context: &Context, inputs: &Value) -> Result<Value, Failure> {
         let inputs = Inputs::deserialize(inputs)?;
+        if self.0.running(&inputs.folder)?.is_none() {
+            check_ports(&inputs.ports)?;
+        }
         let Running { server, kubeconfig, .. } = self.0.start(&inputs.folder).await?;
         // The copy keeps the mode 0600 of the sandbox's own file.
         let fresh = inputs.kubeconfig.with_extension("new");
@@ -63,6 +68,13 @@ impl Resource for SandboxCluster {
             context.milestone(milestone);
         }
         Ok(json!({ "context": inputs.name, "server": server }))
+    }
+
+    async fn update(&self, context: &Context, old: &Value, new: &Value) -> Result<Value, Failure> {
+        let (old, wanted) = (Inputs::deserialize(old)?, Inputs::deserialize(new)?);
+        let added: Vec<u16> = wanted.ports.into_iter().filter(|port| !old.ports.contains(port)).collect();
+        check_ports(&added)?;
+        self.create(context, new).await
     }
 
     async fn delete(&self, _context: &Context, inputs: &Value) -> Result<Vec<Gone>, Failure> {
@@ -78,4 +90,9 @@ impl Resource for SandboxCluster {
             Gone::new("file", inputs.kubeconfig.display().to_string()),
         ])
     }
+}
+
+fn check_ports(wanted: &[u16]) -> Result<(), Failure> {
+    let taken = wanted.iter().find_map(|port| Some((*port, ports::obstacle(*port)?)));
+    taken.map_or(Ok(()), |(port, reason)| Err(ports::failure(port, &reason)))
 }

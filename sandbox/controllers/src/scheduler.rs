@@ -2,6 +2,7 @@
 
 mod filter;
 mod node_selector;
+mod pod_affinity;
 
 use crate::action::Note;
 use crate::carry::About;
@@ -14,13 +15,11 @@ use futures::future::{BoxFuture, FutureExt};
 use jiff::Timestamp;
 use kinds::pod;
 use kinds::quantity::resources;
+use pod_affinity::{PodRules, seeks_company};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-/// A pod with a required rule that only the real scheduler knows waits with these words.
-const NOT_HERE: &str = "is not supported by the sandbox's scheduler: remove it, all pods run on one node";
 
 /// The controller that binds pods to nodes.
 #[derive(Debug, Default)]
@@ -33,6 +32,8 @@ struct State {
     nodes: BTreeMap<String, NodeState>,
     /// Pods that wait for room, oldest first.
     waiting: BTreeSet<(Timestamp, Id)>,
+    /// Whether one of them may wait for another pod to get a node.
+    company_is_sought: bool,
     /// Which pods have been given a node that the index does not know of yet.
     promised: HashMap<String, String>,
 }
@@ -46,13 +47,12 @@ enum Verdict {
 
 impl State {
     /// Finds the best node and promises it.
-    fn place(&mut self, pod: &Value) -> Verdict {
-        self.take_back(uid(pod));
+    fn place(&mut self, pod: &Value, rules: &PodRules) -> Verdict {
         let need = Need::of(pod);
         let mut misfits: Vec<Misfit> = Vec::new();
         let mut best: Option<(i64, f64, String)> = None;
         for (name, state) in self.nodes.iter().filter(|(_, state)| !state.node.is_null()) {
-            if let Some(misfit) = state.misfit(pod, &need) {
+            if let Some(misfit) = state.misfit(pod, &need).or_else(|| rules.misfit(&state.node)) {
                 misfits.push(misfit);
                 continue;
             }
@@ -117,6 +117,7 @@ impl State {
                 self.take_back(uid(new));
             }
             self.promised.remove(uid(new));
+            freed |= self.company_is_sought;
             let state = self.nodes.entry(text(new, "/spec/nodeName").to_owned()).or_default();
             if !state.pods.contains_key(uid(new)) {
                 state.take(uid(new), Need::of(new));
@@ -139,7 +140,13 @@ impl Scheduler {
         if let Some(words) = hub.look(|index| obstacle(index, &pod)) {
             return self.wait(hub, key, &pod, words).await;
         }
-        let verdict = self.state().place(&pod);
+        let verdict = hub.look(|index| {
+            let mut state = self.state();
+            state.take_back(uid(&pod));
+            state.company_is_sought |= seeks_company(&pod);
+            let rules = PodRules::of(index, &pod, &state.promised);
+            state.place(&pod, &rules)
+        });
         let node = match verdict {
             Verdict::Waits(words) => return self.wait(hub, key, &pod, words).await,
             Verdict::Node(node) => node,
@@ -236,7 +243,7 @@ fn obstacle(index: &Index, pod: &Value) -> Option<String> {
             ));
         }
     }
-    unsupported(pod)
+    None
 }
 
 /// Whether another pod has a claim that only one pod may have.
@@ -248,15 +255,6 @@ fn is_taken(index: &Index, pod: &Value, claim: &Value) -> bool {
         .users_of_claim(namespace(pod), name(claim))
         .iter()
         .any(|user| uid(user) != uid(pod) && !pod::is_finished(user) && !text(user, "/spec/nodeName").is_empty())
-}
-
-/// Rules about other pods are refused by name where they are demands; wishes are ignored, as there is one node.
-fn unsupported(pod: &Value) -> Option<String> {
-    let demands = ["podAffinity", "podAntiAffinity"].into_iter().find(|kind| {
-        let path = format!("/spec/affinity/{kind}/requiredDuringSchedulingIgnoredDuringExecution");
-        !list(pod, &path).is_empty()
-    });
-    demands.map(|kind| format!("spec.affinity.{kind}.requiredDuringSchedulingIgnoredDuringExecution {NOT_HERE}"))
 }
 
 fn claims_are_bound(index: &Index, pod: &Value) -> bool {
@@ -341,7 +339,12 @@ impl Controller for Scheduler {
             if key.resource == kinds::PODS {
                 return self.schedule(hub, key).await;
             }
-            let waiting: Vec<Id> = self.state().waiting.iter().map(|(_, id)| id.clone()).collect();
+            let waiting: Vec<Id> = {
+                let mut state = self.state();
+                // Those that still seek company afterwards say so again.
+                state.company_is_sought = false;
+                state.waiting.iter().map(|(_, id)| id.clone()).collect()
+            };
             // A pod like one that found no room a moment ago finds none either.
             let mut hopeless = HashSet::new();
             for id in waiting {

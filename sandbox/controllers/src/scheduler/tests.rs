@@ -27,7 +27,7 @@ fn state(nodes: &[Value]) -> State {
 }
 
 fn waits(state: &mut State, pod: &Value) -> String {
-    match state.place(pod) {
+    match state.place(pod, &PodRules::default()) {
         Verdict::Waits(words) => words,
         Verdict::Node(node) => panic!("placed on {node}"),
     }
@@ -75,7 +75,7 @@ fn a_toleration_lets_a_pod_onto_a_tainted_node() {
     {
         let mut pod = pod("p", "1");
         pod["spec"]["tolerations"] = json!([toleration]);
-        assert_eq!(state(&[tainted.clone()]).place(&pod), Verdict::Node("n".to_owned()));
+        assert_eq!(state(&[tainted.clone()]).place(&pod, &PodRules::default()), Verdict::Node("n".to_owned()));
     }
 }
 
@@ -85,8 +85,8 @@ fn a_preferred_node_wins_over_an_emptier_one() {
     fond["spec"]["affinity"] = json!({"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 5,
         "preference": {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["small"]}]}}]}});
     let nodes = [node("large", "8", "10"), node("small", "2", "10")];
-    assert_eq!(state(&nodes).place(&fond), Verdict::Node("small".to_owned()));
-    assert_eq!(state(&nodes).place(&pod("q", "1")), Verdict::Node("large".to_owned()));
+    assert_eq!(state(&nodes).place(&fond, &PodRules::default()), Verdict::Node("small".to_owned()));
+    assert_eq!(state(&nodes).place(&pod("q", "1"), &PodRules::default()), Verdict::Node("large".to_owned()));
 }
 
 #[test]
@@ -97,11 +97,11 @@ fn a_port_of_the_node_is_given_once() {
         pod
     };
     let mut state = state(&[node("n", "8", "10")]);
-    assert_eq!(state.place(&with_port("a", 80)), Verdict::Node("n".to_owned()));
+    assert_eq!(state.place(&with_port("a", 80), &PodRules::default()), Verdict::Node("n".to_owned()));
     assert!(
         waits(&mut state, &with_port("b", 80)).contains("1 node(s) didn't have free ports for the requested pod ports")
     );
-    assert_eq!(state.place(&with_port("c", 81)), Verdict::Node("n".to_owned()));
+    assert_eq!(state.place(&with_port("c", 81), &PodRules::default()), Verdict::Node("n".to_owned()));
 }
 
 proptest! {
@@ -119,7 +119,7 @@ proptest! {
             match (kind, placed.get(&name).cloned()) {
                 (0 | 1, None) => {
                     let mut pod = pod(&name, &cpu.to_string());
-                    if let Verdict::Node(node) = state.place(&pod) {
+                    if let Verdict::Node(node) = state.place(&pod, &PodRules::default()) {
                         pod["spec"]["nodeName"] = node.into();
                         placed.insert(name, (pod, false));
                     }
