@@ -4,6 +4,7 @@ Every measurement runs both sides in one go on one machine, and what counts is t
 """
 
 import contextlib
+import json
 import os
 import pathlib
 import subprocess
@@ -19,25 +20,31 @@ HERE = pathlib.Path(__file__).resolve().parent
 class Tools:
     """The programs that are measured, in surroundings of their own: no file of the user is read or written."""
 
-    def __init__(self, folder):
-        self.folder = pathlib.Path(folder)
-        node_image, kind = os.environ.get("NODE_IMAGE"), os.environ.get("KIND")
-        if not (node_image and kind):
-            built = [ROOT / "dev/kind-node/build"]
-            node_image, kind = subprocess.run(built, check=True, capture_output=True, text=True).stdout.split()
-        self.kind, self.node_image = kind, node_image
+    def __init__(self, folder, provider):
+        self.folder, self.provider = pathlib.Path(folder), provider
         target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
         self.infra = pathlib.Path(os.environ.get("INFRA", target / "release/infra"))
         if not self.infra.exists():
             sys.exit(f"error: {self.infra} is missing\n       build it first: cargo build --release -p infra")
         self.environment = os.environ | {
+            "INFRA_STATE": str(self.folder / "state"),
+            "KUBECONFIG": str(self.folder / "kubeconfig"),
+        }
+        if provider == "kind":
+            self._find_kind()
+
+    def _find_kind(self):
+        node_image, kind = os.environ.get("NODE_IMAGE"), os.environ.get("KIND")
+        if not (node_image and kind):
+            built = [ROOT / "dev/kind-node/build"]
+            node_image, kind = subprocess.run(built, check=True, capture_output=True, text=True).stdout.split()
+        self.kind, self.node_image = kind, node_image
+        self.environment |= {
             "PATH": f"{pathlib.Path(kind).parent}:{os.environ['PATH']}",
             "KIND": kind,
             "NODE_IMAGE": node_image,
             "INFRA_KIND": kind,
             "INFRA_NODE_IMAGE": node_image,
-            "INFRA_STATE": str(self.folder / "state"),
-            "KUBECONFIG": str(self.folder / "kubeconfig"),
         }
 
     def run(self, *command, may_fail=False):
@@ -72,7 +79,7 @@ class Tools:
 
     def apply(self, scenario, *arguments):
         """`infra apply`; returns its seconds."""
-        return self.run(self.infra, "apply", scenario, "--provider", "kind", "--yes", *arguments)
+        return self.run(self.infra, "apply", scenario, "--provider", self.provider, "--yes", *arguments)
 
     def destroy(self, scenario):
         """`infra destroy`; returns its seconds."""
@@ -80,15 +87,20 @@ class Tools:
 
 
 @contextlib.contextmanager
-def tools(*clusters):
-    """The tools in a folder that goes away afterwards, as do the clusters of these names."""
+def tools(*clusters, provider="kind"):
+    """The tools in a folder that goes away afterwards, as do the kind clusters of these names."""
     with tempfile.TemporaryDirectory(prefix="infra-bench-") as folder:
-        made = Tools(folder)
+        made = Tools(folder, provider)
         try:
             yield made
         finally:
             for cluster in clusters:
                 made.run(made.kind, "delete", "cluster", "--name", cluster, may_fail=True)
+
+
+def records(output):
+    """The events of a run with `--json`."""
+    return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
 
 
 class Table:
@@ -104,7 +116,7 @@ class Table:
 
     def value(self, what, value, unit, bound):
         """One figure with its bound."""
-        self._line(what, f"{value:.1f} {unit}", "", value, bound, shown="")
+        self._line(what, f"{value:.3g} {unit}", "", value, bound, shown="")
 
     def _line(self, what, ours, theirs, figure, bound, shown=None):
         verdict = "" if figure <= bound else "  MISSED"

@@ -27,7 +27,7 @@ pub struct Arguments {
 /// Options that every command takes.
 #[derive(Clone, Debug, Args)]
 pub struct Global {
-    /// Where the cluster is [default: the scenario's own choice, else sandbox]
+    /// Where the cluster is [default: where it was, else the scenario's choice, else $INFRA_PROVIDER, else sandbox]
     #[arg(long, global = true)]
     pub provider: Option<Provider>,
     /// Print JSON, one object a line, instead of text

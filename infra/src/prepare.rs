@@ -83,7 +83,8 @@ pub async fn prepare(
     Ok(Prepared { name: deployment.name().to_owned(), provider, plan, registry, addresses, warnings })
 }
 
-/// The person's choice, else where the deployment is, else the scenario's choice, else the sandbox.
+/// The person's choice, else where the deployment is (nobody is moved by a flag that was left out), else the scenario's choice,
+/// else that of the surroundings, else the sandbox.
 fn provider_of(scenario: &Scenario, inventory: &Inventory, settings: &Settings) -> Provider {
     let here = || {
         let mut kinds = inventory.iter().map(|held| held.node.address.kind());
@@ -99,7 +100,7 @@ fn provider_of(scenario: &Scenario, inventory: &Inventory, settings: &Settings) 
             scenarios::Provider::Kind => Provider::Kind,
         })
     };
-    settings.provider.or_else(here).or_else(asked).unwrap_or(Provider::Sandbox)
+    settings.provider.or_else(here).or_else(asked).or(settings.usual_provider).unwrap_or(Provider::Sandbox)
 }
 
 fn target_of(

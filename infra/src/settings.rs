@@ -3,12 +3,16 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use engine::StateFolder;
 use providers::docker::{Docker, Settings as DockerSettings};
 use providers::kubeconfig;
 
 use crate::arguments::{Global, Provider};
 use crate::report::Problem;
+
+/// The variable with the provider of those who do not say one.
+const USUAL_PROVIDER: &str = "INFRA_PROVIDER";
 
 /// Folders and clients of this process.
 pub struct Settings {
@@ -24,6 +28,8 @@ pub struct Settings {
     pub docker: Docker,
     /// Where clusters shall be made, if the person says so.
     pub provider: Option<Provider>,
+    /// Where they are made when neither the person nor the scenario says so.
+    pub usual_provider: Option<Provider>,
     /// Whether to print JSON.
     pub json: bool,
 }
@@ -53,9 +59,19 @@ impl Settings {
             docker_config,
             docker: Docker::new(DockerSettings::from_environment(|name| env::var_os(name))),
             provider: global.provider,
+            usual_provider: usual_provider()?,
             json: global.json,
         })
     }
+}
+
+fn usual_provider() -> Result<Option<Provider>, Problem> {
+    let Some(name) = env::var_os(USUAL_PROVIDER).filter(|name| !name.is_empty()) else { return Ok(None) };
+    let name = name.to_string_lossy();
+    Provider::from_str(&name, false).map(Some).map_err(|_| {
+        Problem::usage(format!("use the provider {name:?} of {USUAL_PROVIDER}: there is none of this name"))
+            .hint("set it to one that `infra apply --help` names, or take it away")
+    })
 }
 
 fn no_home(variable: &str) -> Problem {

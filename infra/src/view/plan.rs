@@ -91,8 +91,11 @@ fn render_section(text: &mut String, steps: &[&Step]) {
         let (sign, remark, changes) = describe(step);
         let note = step.node.note.clone().filter(|_| !matches!(step.action, Action::Delete | Action::GoesWith { .. }));
         let remark = [remark, note].into_iter().flatten().collect::<Vec<_>>().join("; ");
-        let line = format!("    {sign} {:width$}  {}", step.node.title, style::dim(remark));
-        let _ = writeln!(text, "{}", line.trim_end());
+        if remark.is_empty() {
+            let _ = writeln!(text, "    {sign} {}", step.node.title);
+        } else {
+            let _ = writeln!(text, "    {sign} {:width$}  {}", step.node.title, style::dim(remark));
+        }
         for change in changes.iter().take(6) {
             let _ = writeln!(text, "        {}", render_change(change));
         }
@@ -107,10 +110,7 @@ fn describe(step: &Step) -> (String, Option<String>, &[FieldChange]) {
     match &step.action {
         Action::Keep => (" ".to_owned(), None, &[]),
         Action::Create { because } => (style::good("+"), because.clone(), &[]),
-        Action::Update { changes, drift } => {
-            let drift = drift.as_ref().map(|what| format!("changed by somebody else: {what}"));
-            (style::change("~"), drift, changes)
-        }
+        Action::Update { changes, drift } => (style::change("~"), drift.clone(), changes),
         Action::Replace { because, changes } => (style::change("±"), Some(format!("made anew: {because}")), changes),
         Action::Delete => (style::bad("-"), None, &[]),
         Action::GoesWith { container } => (style::bad("-"), Some(format!("goes with {}", container.name())), &[]),

@@ -5,7 +5,7 @@ mod place;
 
 use place::Place;
 
-const SCENARIO: &str = "version: 1\nname: tiny\nsteps:\n  - name: all\n    apply: manifests\n";
+const SCENARIO: &str = "version: 1\nname: tiny\nprovider: kind\nsteps:\n  - name: all\n    apply: manifests\n";
 const CONFIG_MAP: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {color: blue}\n";
 
 fn tiny() -> Place {

@@ -10,6 +10,7 @@ use crate::machine::{Machine, docker, ended, get, left_in_docker};
 const SCENARIO: &str = r"
 version: 1
 name: hello
+provider: kind
 images:
   web: { dockerfile: { file: image/Dockerfile, context: image } }
 steps:

@@ -2,8 +2,10 @@
 //!
 //! Runs where `INFRA_TEST_KIND` (the path of kind) and `INFRA_TEST_KIND_IMAGE` (the image of its nodes) are set.
 
-mod hello;
+#[path = "../machine/mod.rs"]
 mod machine;
+
+mod hello;
 mod mnist;
 
 use libtest_mimic::{Arguments, Failed, Trial};

@@ -8,7 +8,7 @@ pub fn whole_way() -> Result<(), Failed> {
     let machine = Machine::new();
     let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/mnist-rnn");
     machine.infra(&["destroy", "--name", "mnist-test", "--yes"]);
-    let text = machine.must(&["apply", scenario, "--name", "mnist-test", "--yes"]);
+    let text = machine.must(&["apply", scenario, "--name", "mnist-test", "--provider", "kind", "--yes"]);
     assert!(text.contains("accuracy"), "the training is seen: {text}");
     assert!(get("http://127.0.0.1:8080/")?.contains("canvas"));
     let metrics = get("http://127.0.0.1:8080/metrics")?;

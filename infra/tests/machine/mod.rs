@@ -1,11 +1,16 @@
 //! A place for one trial: its own state, cache and kubeconfig, and a look at what Docker holds.
+#![allow(dead_code, reason = "each test program needs a part of it")]
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-/// A temporary home for the program, with the real Docker and kind.
-pub struct Machine(tempfile::TempDir);
+/// A temporary home for the program.
+pub struct Machine {
+    home: tempfile::TempDir,
+    /// Whether there are the real Docker and kind in it.
+    has_docker: bool,
+}
 
 /// How a command ended and what it printed.
 pub struct Ended {
@@ -16,12 +21,18 @@ pub struct Ended {
 }
 
 impl Machine {
+    /// With the real Docker and kind.
     pub fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self { home: tempfile::tempdir().unwrap(), has_docker: true }
+    }
+
+    /// Without Docker.
+    pub fn bare() -> Self {
+        Self { has_docker: false, ..Self::new() }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.home.path().join(name)
     }
 
     pub fn write(&self, name: &str, text: &str) {
@@ -34,13 +45,18 @@ impl Machine {
         let mut command = Command::new(env!("CARGO_BIN_EXE_infra"));
         command
             .args(arguments)
-            .current_dir(self.0.path())
+            .current_dir(self.home.path())
             .env("INFRA_STATE", self.path("state"))
             .env("INFRA_CACHE", cache())
             .env("KUBECONFIG", self.path("kubeconfig"))
-            .env("INFRA_KIND", std::env::var_os("INFRA_TEST_KIND").unwrap())
-            .env("INFRA_NODE_IMAGE", std::env::var_os("INFRA_TEST_KIND_IMAGE").unwrap())
             .stdin(Stdio::null());
+        if self.has_docker {
+            command
+                .env("INFRA_KIND", std::env::var_os("INFRA_TEST_KIND").unwrap())
+                .env("INFRA_NODE_IMAGE", std::env::var_os("INFRA_TEST_KIND_IMAGE").unwrap());
+        } else {
+            command.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
+        }
         command
     }
 

@@ -1,0 +1,230 @@
+//! A small scenario with a program of this workspace, taken through everything that can happen to it.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::Failed;
+
+use crate::machine::{Machine, get};
+
+const SCENARIO: &str = r"
+version: 1
+name: hello
+images:
+  web: { cargo: { package: contract-tool, workspace: WORKSPACE } }
+steps:
+  - { name: all, apply: manifests, timeout: 60s }
+checks:
+  - { name: page, http: { service: web, path: /, status: 200, contains: hello } }
+local_ports: { web: 18081 }
+";
+
+const WEB: &str = r"
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: web
+        image: web
+        args: [serve, '8080', hello]
+        readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {color: blue}
+";
+
+const PAGE: &str = "http://127.0.0.1:18081/";
+
+fn machine() -> Machine {
+    let machine = Machine::bare();
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    machine.write("hello/scenario.yaml", &SCENARIO.replace("WORKSPACE", workspace.to_str().unwrap()));
+    machine.write("hello/manifests/web.yaml", WEB);
+    machine
+}
+
+/// No folder, no context, no process, no port.
+fn assert_nothing_left(machine: &Machine) {
+    assert!(!machine.path("state/deployments/hello").exists());
+    let kubeconfig = std::fs::read_to_string(machine.path("kubeconfig")).unwrap_or_default();
+    assert!(!kubeconfig.contains("infra-hello"), "{kubeconfig}");
+    assert_eq!(processes_of(machine), Vec::<u32>::new());
+    assert!(get(PAGE).is_err(), "nobody listens any more");
+}
+
+/// The processes of the machine's sandbox, by its folder in their command line.
+fn processes_of(machine: &Machine) -> Vec<u32> {
+    let folder = machine.path("state");
+    let folder = folder.to_str().unwrap();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|process| process.file_name().to_str()?.parse::<u32>().ok());
+    let is_ours = |process: &u32| {
+        let line = std::fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(folder)
+    };
+    numbers.filter(is_ours).collect()
+}
+
+fn until_it_answers(text: &str) -> Result<(), Failed> {
+    let began = Instant::now();
+    loop {
+        let answer = get(PAGE);
+        match &answer {
+            Ok(body) if body.contains(text) => return Ok(()),
+            _ if began.elapsed() > Duration::from_secs(20) => return Err(format!("{answer:?}").into()),
+            _ => std::thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+pub fn whole_way() -> Result<(), Failed> {
+    let machine = machine();
+    let text = machine.must(&["apply", "hello", "--yes"]);
+    assert!(text.contains("hello on sandbox") && text.contains("http://127.0.0.1:18081"), "{text}");
+    until_it_answers("hello")?;
+    let text = machine.must(&["apply", "hello", "--yes"]);
+    assert!(text.contains("nothing to do"), "{text}");
+    assert!(machine.must(&["list"]).contains("sandbox"));
+    assert!(machine.must(&["status", "hello"]).contains("Deployment default/web"));
+    assert!(machine.must(&["check", "hello"]).contains("page"));
+    assert!(machine.must(&["images"]).contains("hello/web"));
+
+    machine
+        .write("hello/manifests/web.yaml", &WEB.replace("blue", "red").replace("'8080', hello", "'8080', hello again"));
+    let plan = machine.must(&["plan", "hello"]);
+    assert!(plan.contains("blue -> red") && plan.contains("0 to make"), "{plan}");
+    machine.must(&["apply", "hello", "--yes"]);
+    until_it_answers("hello again")?;
+
+    std::fs::remove_dir_all(machine.path("hello")).unwrap();
+    let receipt = machine.must(&["destroy", "--name", "hello", "--yes"]);
+    for what in ["sandbox", "image", "kubeconfig context", "local folder"] {
+        assert!(receipt.contains(what), "the receipt lacks {what}:\n{receipt}");
+    }
+    assert_nothing_left(&machine);
+    Ok(())
+}
+
+pub fn killed() -> Result<(), Failed> {
+    let machine = machine();
+    for milliseconds in [50, 150, 400, 900] {
+        let mut child = machine.start(&["apply", "hello", "--yes"]);
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    machine.must(&["apply", "hello", "--yes"]);
+    until_it_answers("hello")?;
+    for milliseconds in [20, 100] {
+        let mut child = machine.start(&["destroy", "hello", "--yes"]);
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    machine.must(&["destroy", "--name", "hello", "--yes"]);
+    assert_nothing_left(&machine);
+    Ok(())
+}
+
+pub fn killed_sandbox() -> Result<(), Failed> {
+    let machine = machine();
+    machine.must(&["apply", "hello", "--yes"]);
+    for process in processes_of(&machine) {
+        let _ = std::process::Command::new("kill").args(["-9", &process.to_string()]).status();
+    }
+    let began = Instant::now();
+    while get(PAGE).is_ok() && began.elapsed() < Duration::from_secs(10) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(get(PAGE).is_err(), "no pod outlives its sandbox");
+    let plan = machine.must(&["plan", "hello"]);
+    assert!(plan.contains("~ sandbox infra-hello") && plan.contains("it does not run"), "{plan}");
+    machine.must(&["apply", "hello", "--yes"]);
+    until_it_answers("hello")?;
+    machine.must(&["destroy", "hello", "--yes"]);
+    assert_nothing_left(&machine);
+    Ok(())
+}
+
+pub fn stopped_and_started() -> Result<(), Failed> {
+    let machine = machine();
+    machine.must(&["apply", "hello", "--yes"]);
+    assert!(machine.must(&["sandbox", "stop", "hello"]).contains("stopped"));
+    assert!(get(PAGE).is_err());
+    assert!(machine.must(&["sandbox", "status", "hello"]).contains("stopped"));
+    assert!(machine.must(&["sandbox", "start", "hello"]).contains("running"));
+    until_it_answers("hello")?;
+    let text = machine.must(&["apply", "hello", "--yes"]);
+    assert!(text.contains("nothing to do"), "{text}");
+    machine.must(&["sandbox", "logs", "hello"]);
+    machine.must(&["destroy", "hello", "--yes"]);
+    assert_nothing_left(&machine);
+    Ok(())
+}
+
+#[allow(clippy::unnecessary_wraps)] // all trials have one shape
+pub fn without_journal() -> Result<(), Failed> {
+    let machine = machine();
+    machine.must(&["apply", "hello", "--yes"]);
+    std::fs::remove_file(machine.path("state/deployments/hello/journal.jsonl")).unwrap();
+    let receipt = machine.must(&["destroy", "--name", "hello", "--yes"]);
+    assert!(receipt.contains("sandbox") && receipt.contains("kubeconfig context"), "{receipt}");
+    assert_nothing_left(&machine);
+    Ok(())
+}
+
+#[allow(clippy::unnecessary_wraps)] // all trials have one shape
+pub fn blocked() -> Result<(), Failed> {
+    let machine = machine();
+    machine.write(
+        "hello/manifests/web.yaml",
+        &WEB.replace("'8080', hello", "'8080', hello, '+', exit, '3'").replace("serve", "print"),
+    );
+    let began = Instant::now();
+    let ended = machine.infra(&["apply", "hello", "--yes"]);
+    assert_eq!(ended.code, 4, "{}", ended.text);
+    assert!(ended.text.contains("8080 hello"), "the last log lines are shown: {}", ended.text);
+    assert!(began.elapsed() < Duration::from_secs(50), "it did not wait for its deadline");
+
+    machine.write("hello/manifests/web.yaml", &WEB.replace("image: web", "image: registry.invalid/no/such:image"));
+    let ended = machine.infra(&["apply", "hello", "--yes"]);
+    assert_eq!(ended.code, 4, "{}", ended.text);
+    assert!(ended.text.contains("registry.invalid/no/such:image"), "{}", ended.text);
+
+    let claim = "\n---\napiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db}\nspec:\n  serviceName: db\n  \
+                 selector: {matchLabels: {app: db}}\n  template:\n    metadata: {labels: {app: db}}\n    \
+                 spec: {containers: [{name: db, image: web}]}\n";
+    machine.write("hello/manifests/web.yaml", &(WEB.to_owned() + claim));
+    let ended = machine.infra(&["apply", "hello", "--yes"]);
+    assert!(ended.code != 0 && ended.text.contains("use a Deployment"), "{}: {}", ended.code, ended.text);
+
+    machine.write("hello/manifests/web.yaml", WEB);
+    machine.must(&["apply", "hello", "--yes"]);
+    machine.must(&["destroy", "hello", "--yes"]);
+    assert_nothing_left(&machine);
+    Ok(())
+}
+
+pub fn taken_port() -> Result<(), Failed> {
+    let machine = machine();
+    let holder = std::net::TcpListener::bind("127.0.0.1:18081")?;
+    let ended = machine.infra(&["apply", "hello", "--yes"]);
+    drop(holder);
+    assert_eq!(ended.code, 6, "{}", ended.text);
+    assert!(ended.text.contains("18081"), "{}", ended.text);
+    machine.must(&["destroy", "--name", "hello", "--yes"]);
+    assert_nothing_left(&machine);
+    Ok(())
+}
