@@ -61,6 +61,11 @@ impl StateFolder {
         Self(path.into())
     }
 
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// A deployment's folder, which need not exist.
     pub fn deployment(&self, name: &str) -> Deployment {
         Deployment { name: name.to_owned(), folder: self.0.join("deployments").join(name) }

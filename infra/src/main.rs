@@ -4,6 +4,7 @@ mod arguments;
 mod commands;
 mod launcher;
 mod prepare;
+mod receipt;
 mod report;
 mod session;
 mod settings;

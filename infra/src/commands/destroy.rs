@@ -12,6 +12,7 @@ use workloads::Vault;
 use crate::arguments;
 use crate::commands::confirm;
 use crate::prepare::needs_docker;
+use crate::receipt;
 use crate::report::{self, Exit, Problem};
 use crate::session::{Run, Session, registry};
 use crate::settings::{Settings, shown};
@@ -22,7 +23,7 @@ use crate::which::choose;
 pub async fn run(command: arguments::Destroy, settings: &Settings) -> Result<Exit, Problem> {
     let deployment = choose(&command.which, settings)?;
     let has_journal = deployment.journal().exists();
-    let labelled = if has_journal { Vec::new() } else { find(&deployment, settings, NoEngine::IsAProblem).await? };
+    let labelled = if has_journal { Vec::new() } else { without_journal(&deployment, settings).await? };
     if !has_journal && labelled.is_empty() {
         return Ok(nothing_there(&deployment, settings));
     }
@@ -49,6 +50,21 @@ pub async fn run(command: arguments::Destroy, settings: &Settings) -> Result<Exi
     let no_engine = if uses_docker { NoEngine::IsAProblem } else { NoEngine::HasNothing };
     let run = session.run("destroy", None, &decided, &registry, Policy::GoOn, settings.json).await?;
     conclude(session, run, no_engine, settings).await
+}
+
+/// What is left of a deployment that this machine has no journal of.
+///
+/// Where no Docker Engine answers, nobody can say what it holds. That is no matter for a deployment that was in a sandbox, or that
+/// was destroyed before.
+async fn without_journal(deployment: &Deployment, settings: &Settings) -> Result<Vec<Node>, Problem> {
+    let in_sandbox = cluster::sandbox::folder(deployment.folder()).is_dir();
+    let is_destroyed = receipt::path(settings, deployment.name()).exists();
+    let no_engine = if in_sandbox || is_destroyed { NoEngine::HasNothing } else { NoEngine::IsAProblem };
+    find(deployment, settings, no_engine).await.map_err(|mut problem| {
+        let unseen = "see whether Docker holds anything of it; this machine has no journal of it, and no sandbox";
+        problem.causes.insert(0, unseen.to_owned());
+        problem
+    })
 }
 
 /// What it means that no Docker Engine answers when it is asked for what carries a label.
@@ -83,6 +99,8 @@ fn nothing_there(deployment: &Deployment, settings: &Settings) -> Exit {
     let name = deployment.name();
     if settings.json {
         println!("{}", json!({ "event": "receipt", "deployment": name, "gone": [], "left": [] }));
+    } else if let Some(when) = receipt::when(settings, name) {
+        anstream::println!("{name}: there is nothing to remove; it was destroyed on {when}");
     } else {
         anstream::println!(
             "{name}: there is nothing to remove; this machine has no journal of it, and nothing carries its label"
@@ -114,8 +132,10 @@ async fn conclude(session: Session, run: Run, no_engine: NoEngine, settings: &Se
     if !deployment.folder().exists() {
         gone.push(Gone::new("local folder", shown(deployment.folder())));
     }
+    let receipt = json!({ "event": "receipt", "deployment": deployment.name(), "gone": gone, "left": left });
+    receipt::keep(settings, deployment.name(), &receipt)?;
     if settings.json {
-        println!("{}", json!({ "event": "receipt", "deployment": deployment.name(), "gone": gone, "left": left }));
+        println!("{receipt}");
     } else {
         anstream::print!("\n{}", summary::receipt(&gone));
         anstream::println!("  {} nothing else carries the label of {}", style::good("✓"), deployment.name());
