@@ -7,7 +7,7 @@ use crate::load;
 const CLUSTER_WIDE: [&str; 6] =
     ["Namespace", "Node", "PersistentVolume", "StorageClass", "ClusterRole", "ClusterRoleBinding"];
 /// The parameters of a patch that kubectl looks for: it asks the server to validate fields and to try without writing.
-const PARAMETERS: [&str; 5] = ["dryRun", "fieldManager", "fieldValidation", "force", "pretty"];
+const PARAMETERS: [&str; 4] = ["dryRun", "fieldManager", "fieldValidation", "force"];
 
 /// The `OpenAPI` v3 document of a group version such as `v1` or `apps/v1`; `None` if it has no kinds.
 ///

@@ -80,7 +80,12 @@ pub(super) fn answer(request: &Request<Incoming>) -> Response<Body> {
         [] => Some(json!({"paths": ["/api", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]})),
         _ => None,
     };
-    found.map_or_else(|| answer::plain(404, "404 page not found\n"), |found| answer::json(200, &found))
+    match (found, parts.as_slice()) {
+        (Some(found), _) => answer::json(200, &found),
+        (None, ["api", ..]) => answer::status(&Status::no_such_path()),
+        (None, ["apis", name, ..]) if groups().contains(name) => answer::status(&Status::no_such_path()),
+        _ => answer::plain(404, "404 page not found\n"),
+    }
 }
 
 /// A document of the older form in which nothing is described: with it kubectl leaves validation to the server for what the
@@ -149,10 +154,11 @@ fn resources(group: &str, version: &str) -> Value {
                 entry["kind"] = json!(resource.kind);
             } else {
                 entry["kind"] = json!(below.kind);
-                if !below.group.is_empty() {
+                // What is of the list's own group and version does not repeat them.
+                if (below.group, below.version) != (group, version) {
                     entry["group"] = json!(below.group);
+                    entry["version"] = json!(below.version);
                 }
-                entry["version"] = json!(below.version);
             }
             entry["verbs"] = json!(below.verbs);
             list.push(entry);
