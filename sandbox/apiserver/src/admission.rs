@@ -42,6 +42,8 @@ pub struct Attempt<'a> {
     pub namespace: &'a str,
     /// The object as it is now.
     pub old: Option<&'a Value>,
+    /// Nothing is written in the end.
+    pub dry_run: bool,
 }
 
 impl Attempt<'_> {
@@ -62,9 +64,11 @@ pub fn admit(api: &Api, attempt: &Attempt<'_>, new: &mut Value, _warnings: &mut 
     if attempt.subresource.is_some() {
         return Ok(());
     }
+    if attempt.resource == kinds::PODS {
+        pods::tolerate_short_outages(new);
+    }
     if attempt.creates(kinds::PODS) {
         pods::give_priority(attempt, new)?;
-        pods::tolerate_short_outages(new);
         service_account::assign(api, attempt, new)?;
         limits::fill(api, attempt, new)?;
     }

@@ -29,11 +29,15 @@ impl Api {
             let writing = self.store().begin();
             let old = writing.get(resource, namespace, name).ok_or_else(|| Status::not_found(resource, name))?;
             check(resource, name, &old, options)?;
-            let operation = Operation::Delete;
-            let attempt = Attempt { by, operation, resource, subresource: None, namespace, old: Some(&old) };
-            admission::review(self, &attempt, &old, &mut Vec::new())?;
-            let attempt =
-                Attempt { by, operation: Operation::Delete, resource, subresource: None, namespace, old: Some(&*old) };
+            let attempt = Attempt {
+                by,
+                operation: Operation::Delete,
+                resource,
+                subresource: None,
+                namespace,
+                old: Some(&old),
+                dry_run: options.dry_run,
+            };
             admission::review(self, &attempt, &old, &mut Vec::new())?;
             delete(&writing, resource, (namespace, name), old, options)?
         };

@@ -45,6 +45,7 @@ impl Request<'_> {
             subresource: self.subresource,
             namespace: self.namespace,
             old,
+            dry_run: self.options.dry_run,
         }
     }
 }
@@ -120,7 +121,6 @@ impl Api {
 
     pub(crate) async fn create_with(&self, request: &Request<'_>, object: Value) -> Result<Written, Status> {
         admission::settle(self, request.resource, request.namespace, &object).await;
-        admission::settle(self, request.resource, request.namespace, &object).await;
         self.locked(request, |writing| self.insert(writing, request, object, true)).await
     }
 
@@ -135,9 +135,6 @@ impl Api {
 
     pub(crate) async fn patch_with(&self, request: &Request<'_>, patch: &Patch) -> Result<Written, Status> {
         let (resource, namespace, name) = (request.resource, request.namespace, request.name);
-        if let Patch::Apply { config, .. } = patch {
-            admission::settle(self, resource, namespace, config).await;
-        }
         if let Patch::Apply { config, .. } = patch {
             admission::settle(self, resource, namespace, config).await;
         }
@@ -182,9 +179,6 @@ impl Api {
         metadata::fill_new(resource, request.namespace, &mut object)?;
         let name = metadata::text(&object, "name").to_owned();
         check_namespace(writing, request, &name)?;
-        if writing.get(resource, request.namespace, &name).is_some() {
-            return Err(Status::already_exists(resource, &name));
-        }
         complete(resource, &mut object);
         if record && let Some(ty) = type_of(resource) {
             patches::record_update(ty, None, &mut object, request.manager(), &metadata::now(), None);
@@ -199,7 +193,10 @@ impl Api {
             return Err(Status::invalid(resource, &name, causes));
         }
         admission::review(self, &request.attempt(Operation::Create, None), &object, &mut warnings)?;
-        admission::review(self, &request.attempt(Operation::Create, None), &object, &mut warnings)?;
+        // The name comes last: an object that is refused for itself is refused so, whatever is there.
+        if writing.get(resource, request.namespace, &name).is_some() {
+            return Err(Status::already_exists(resource, &name));
+        }
         let object = if request.options.dry_run {
             Arc::new(object)
         } else {
@@ -232,7 +229,6 @@ impl Api {
         if !causes.is_empty() {
             return Err(Status::invalid(resource, request.name, causes));
         }
-        admission::review(self, &request.attempt(Operation::Update, Some(old)), &new, &mut warnings)?;
         admission::review(self, &request.attempt(Operation::Update, Some(old)), &new, &mut warnings)?;
         let written = |object| Ok(Written { object, created: false, warnings });
         if patches::same_but_times(old, &new) {

@@ -34,7 +34,7 @@ pub(super) fn allocate(api: &Api, attempt: &Attempt<'_>, service: &mut Value) ->
         old["spec"]["ports"] != service["spec"]["ports"] || old["spec"]["type"] != service["spec"]["type"]
     }) {
         let may_give = service::needs_node_ports(service);
-        allocate_ports(service, &others, may_give)?;
+        allocate_ports(service, &others, may_give, attempt.dry_run)?;
     }
     Ok(())
 }
@@ -69,7 +69,7 @@ fn check_address(service: &Value, others: &[Arc<Value>]) -> Result<(), Status> {
     let Ok(address) = wanted.parse::<Ipv4Addr>() else { return Ok(()) };
     let [first, second, rest @ ..] = address.octets();
     let why = if [first, second] != NETWORK || rest == [0, 0] || rest == [255, 255] {
-        "the provided network does not match the current range"
+        &format!("the provided IP ({wanted}) is not in the valid range. The range of valid IPs is 10.96.0.0/16")
     } else if addresses(others).contains(wanted) {
         "provided IP is already allocated"
     } else {
@@ -84,8 +84,9 @@ fn invalid(service: &Value, field: String, message: String) -> Status {
     Status::invalid(kinds::SERVICES, metadata::text(service, "name"), vec![cause])
 }
 
-/// Ports of one number share a node port, whatever their protocols.
-fn allocate_ports(service: &mut Value, others: &[Arc<Value>], may_give: bool) -> Result<(), Status> {
+/// Ports of one number share a node port, whatever their protocols. A dry run takes ports out of range, as with the real
+/// server: it asks only whether they are taken.
+fn allocate_ports(service: &mut Value, others: &[Arc<Value>], may_give: bool, dry_run: bool) -> Result<(), Status> {
     let ports = |service: &Value| -> Vec<Value> { items(&service["spec"], "ports").cloned().collect() };
     let mut taken: HashSet<u64> = others
         .iter()
@@ -98,7 +99,7 @@ fn allocate_ports(service: &mut Value, others: &[Arc<Value>], may_give: bool) ->
     let wished = |port: &Value| port["nodePort"].as_u64().filter(|wished| *wished > 0);
     for (place, port) in own.iter().enumerate() {
         let Some(wished) = wished(port) else { continue };
-        let why = if !NODE_PORTS.contains(&wished) {
+        let why = if !dry_run && !NODE_PORTS.contains(&wished) {
             "provided port is not in the valid range. The range of valid ports is 30000-32767"
         } else if taken.contains(&wished) {
             "provided port is already allocated"

@@ -199,6 +199,7 @@ async fn pod_security_refuses_pods_and_warns_of_templates() {
         subresource: None,
         namespace: "a",
         old: None,
+        dry_run: false,
     };
     let mut warnings = Vec::new();
     review(&api, &attempt, &job, &mut warnings).unwrap();
