@@ -64,11 +64,21 @@ fn default(job: &mut Value) {
             items(rule, "onPodConditions").for_each(|pattern| fill_empty(pattern, "status", "True"));
         }
     }
-    let labels = spec["template"]["metadata"].get("labels").filter(|labels| labels.is_object()).cloned();
-    if let Some((labels, metadata)) = labels.zip(part(job, "metadata")) {
+    default_labels(job);
+    default_template(job);
+}
+
+/// A job without labels has those of its pods, once these are complete: the ones that the server makes are among them.
+fn default_labels(job: &mut Value) {
+    let spec = &job["spec"];
+    let labels = &spec["template"]["metadata"]["labels"];
+    if !labels.is_object() || !(spec["manualSelector"] == true || has(labels, UID_LABELS[1])) {
+        return;
+    }
+    let labels = labels.clone();
+    if let Some(metadata) = part(job, "metadata") {
         fill(metadata, "labels", labels);
     }
-    default_template(job);
 }
 
 /// Unless the job selects by itself, its pods are told apart by its uid.
@@ -145,13 +155,17 @@ const NUMBERS: [&str; 7] = [
 
 fn validate(job: &Node, causes: &mut Causes) {
     generated_selector(job, causes);
-    let spec = job.get("spec");
-    all_not_negative(&spec, &NUMBERS, causes);
-    completion_mode(&spec, causes);
-    job_policy::validate(&spec, causes);
+    specification(&job.get("spec"), causes);
+    indexed_names(job, causes);
+}
+
+fn specification(spec: &Node, causes: &mut Causes) {
+    all_not_negative(spec, &NUMBERS, causes);
+    completion_mode(spec, causes);
+    job_policy::validate(spec, causes);
     let template = spec.get("template");
     pod::validate_template(&template, causes);
-    restart_policy(&spec, causes);
+    restart_policy(spec, causes);
     let selector = spec.get("selector");
     if selector.is_set() {
         checks::selector(&selector, causes);
@@ -163,7 +177,6 @@ fn validate(job: &Node, causes: &mut Causes) {
     if !checks::selects(selector.value, labels.value) {
         causes.invalid_value(&labels, checks::shown(labels.value), "`selector` does not match template `labels`");
     }
-    indexed_names(job, causes);
 }
 
 fn restart_policy(spec: &Node, causes: &mut Causes) {
@@ -260,6 +273,8 @@ const FIXED: [&str; 7] = [
 
 fn validate_update(old: &Node, new: &Node, causes: &mut Causes) {
     let (old, new) = (old.get("spec"), new.get("spec"));
+    // The real server checks the specification again with the change.
+    specification(&new, causes);
     completions_unchanged(&old, &new, causes);
     for field in FIXED {
         immutable(&old.get(field), &new.get(field), causes);
@@ -289,10 +304,11 @@ mod tests {
         let mut job = json!({"metadata": {"name": "a", "uid": "1-2"}, "spec": {"template": {"metadata": {"labels": {"x": "y"}}}}});
         default(&mut job);
         prepare_create(&mut job);
+        default(&mut job);
         assert_eq!(job["spec"]["selector"], json!({"matchLabels": {"batch.kubernetes.io/controller-uid": "1-2"}}));
         let labels = &job["spec"]["template"]["metadata"]["labels"];
         assert_eq!(labels["job-name"], "a");
         assert_eq!(labels["controller-uid"], "1-2");
-        assert_eq!(job["metadata"]["labels"], json!({"x": "y"}));
+        assert_eq!(&job["metadata"]["labels"], labels, "a job without labels has those of its pods");
     }
 }

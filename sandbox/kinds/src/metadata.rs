@@ -80,8 +80,9 @@ fn owner_references(at: &Node, causes: &mut Causes) {
         if reference.get("controller").truth() {
             let name = format!("{}/{}", reference.get("kind").text(), reference.get("name").text());
             match &controller {
-                Some(first) => causes.invalid(
+                Some(first) => causes.invalid_value(
                     at,
+                    owners_shown(at),
                     &format!(
                         "Only one reference can have Controller set to true. Found \"true\" in references for {first} and \
                          {name}"
@@ -91,6 +92,16 @@ fn owner_references(at: &Node, causes: &mut Causes) {
             }
         }
     }
+}
+
+/// The references with their fields in the real server's order.
+fn owners_shown(at: &Node) -> Value {
+    const FIELDS: [&str; 6] = ["apiVersion", "kind", "name", "uid", "controller", "blockOwnerDeletion"];
+    let in_order = |reference: Node| -> Value {
+        let fields = FIELDS.iter().filter_map(|field| Some(((*field).to_owned(), reference.value.get(field)?.clone())));
+        Value::Object(fields.collect())
+    };
+    at.items().map(in_order).collect()
 }
 
 fn finalizers(at: &Node, causes: &mut Causes) {

@@ -102,10 +102,12 @@ pub fn validate_create(resource: &Resource, object: &Value) -> Vec<Cause> {
     causes.0
 }
 
-/// What is wrong with a change of an object. What is told of the new object and of the change is told once.
+/// What is wrong with a change of an object. The real server finds what is wrong with a change of metadata twice: for every
+/// object, and again for its kind.
 pub fn validate_update(resource: &Resource, old: &Value, new: &Value) -> Vec<Cause> {
     let (old, new, mut causes) = (Node::root(old), Node::root(new), Causes::default());
     metadata::validate(resource, &new, &mut causes);
+    metadata::validate_update(&old, &new, &mut causes);
     metadata::validate_update(&old, &new, &mut causes);
     (resource.rules.validate)(&new, &mut causes);
     (resource.rules.validate_update)(&old, &new, &mut causes);

@@ -101,10 +101,6 @@ fn without_what_may_change(old: &Value, new: &Value) -> Value {
         put_back(old, &mut changed, "nodeSelector");
         put_back(old, &mut changed, "affinity");
     }
-    // A pod is bound once.
-    if old.get("nodeName").is_none() {
-        put_back(old, &mut changed, "nodeName");
-    }
     changed
 }
 
