@@ -41,6 +41,7 @@ pub async fn register(
     let labels = json!({
         "beta.kubernetes.io/arch": arch, "beta.kubernetes.io/os": "linux",
         "kubernetes.io/arch": arch, "kubernetes.io/hostname": node_name, "kubernetes.io/os": "linux",
+        "node-role.kubernetes.io/control-plane": "",
     });
     let object = json!({
         "apiVersion": "v1", "kind": "Node",
