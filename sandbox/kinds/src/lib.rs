@@ -21,7 +21,6 @@ mod table;
 mod table_columns;
 
 pub mod pod;
-pub mod quantity;
 pub mod service;
 
 mod cluster_role;
@@ -49,6 +48,7 @@ mod storage_class;
 pub use cause::{Cause, summary};
 pub use refused::refused;
 pub use resource::{Resource, Subresource};
+pub use schema::quantity;
 pub use shown::duration;
 pub use steps::{
     cells, columns, default, field_label, prepare_create, prepare_update, validate_create, validate_update,

@@ -91,9 +91,9 @@ fn docker_configuration(at: &Node, causes: &mut Causes) {
         causes.required(at, "");
         return;
     }
-    let parsed = decode(at.text()).map(|bytes| serde_json::from_slice::<Map<String, Value>>(&bytes));
-    if let Some(Err(error)) = parsed {
-        causes.invalid_value(at, "<secret contents redacted>", &error.to_string());
+    let Some(bytes) = decode(at.text()) else { return };
+    if let Err(error) = serde_json::from_slice::<Map<String, Value>>(&bytes) {
+        causes.invalid_value(at, "<secret contents redacted>", &schema::json_problem(&bytes, &error));
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 
 use serde_json::Value;
 
+use crate::quantity;
 use crate::types::{Field, Shape, Type};
 
 /// Something in an object that its kind does not have, or of another type than it has.
@@ -146,7 +147,6 @@ impl<'a> Walk<'a> {
             Shape::Number => value.is_number(),
             Shape::Integer => value.is_i64(),
             Shape::Integer32 => fits_32_bits,
-            Shape::Quantity => value.is_string() || value.is_number(),
             Shape::IntOrString => value.is_string() || fits_32_bits,
             _ => false,
         };
@@ -159,8 +159,8 @@ impl<'a> Walk<'a> {
                 return time_problem(text, matches!(shape, Shape::MicroTime));
             }
             (Shape::Bytes, Value::String(text)) => return base64_problem(text.as_bytes()),
+            (Shape::Quantity, _) => return quantity::from_value(value).err().map(|wrong| wrong.to_string()),
             (Shape::Integer | Shape::Integer32, _) => self.complaint(&exactly, shape),
-            (Shape::Quantity, _) => FORM_OF_QUANTITIES.to_owned(),
             (Shape::IntOrString, _) => without_field(&exactly, "int32"),
             (Shape::Time | Shape::MicroTime, _) => without_field(&found, "string"),
             _ => self.complaint(&found, shape),
@@ -186,9 +186,6 @@ impl<'a> Walk<'a> {
         }
     }
 }
-
-const FORM_OF_QUANTITIES: &str =
-    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
 fn without_field(found: &str, name: &str) -> String {
     format!("json: cannot unmarshal {found} into Go value of type {name}")

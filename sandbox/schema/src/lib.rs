@@ -4,12 +4,16 @@
 //! first kind is asked for, and everything is shared: a kind costs nothing more.
 
 mod check;
+mod json_problem;
 mod load;
 mod normalize;
 mod openapi;
 mod types;
 
+pub mod quantity;
+
 pub use check::{Problem, check};
+pub use json_problem::json_problem;
 pub use normalize::{normalize, zero};
 pub use openapi::openapi_v3;
 pub use types::{Empty, Field, ListKind, Shape, Strategy, Type};

@@ -60,7 +60,7 @@ pub(super) fn json(bytes: &[u8]) -> Result<Read, Status> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let seed = Seed { path: String::new(), duplicates: &mut duplicates };
     let value = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
-    let value = value.map_err(|cause| Status::bad_request(go_error(bytes, cause.is_eof(), cause.column())))?;
+    let value = value.map_err(|cause| Status::bad_request(schema::json_problem(bytes, &cause)))?;
     Ok(Read { value, duplicates })
 }
 
@@ -91,23 +91,6 @@ pub(super) fn object(bytes: &[u8], content_type: &str, kind: &str) -> Result<Rea
         "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: {why} \
          ({shown})"
     )))
-}
-
-/// What Go says of the same mistake.
-fn go_error(bytes: &[u8], is_eof: bool, column: usize) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let text = text.trim_start();
-    for literal in ["null", "true", "false"].into_iter().filter(|literal| text.starts_with(&literal[..1])) {
-        let wrong = text.chars().zip(literal.chars()).find(|(found, expected)| found != expected);
-        if let Some((found, expected)) = wrong {
-            return format!("invalid character '{found}' in literal {literal} (expecting '{expected}')");
-        }
-    }
-    if is_eof {
-        return "unexpected end of JSON input".to_owned();
-    }
-    let found = text.chars().nth(column.saturating_sub(1)).unwrap_or_default();
-    format!("invalid character '{found}' looking for beginning of value")
 }
 
 /// Checks an object that was read against its kind; what is merely not known there is refused, told or passed over.
