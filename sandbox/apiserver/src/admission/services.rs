@@ -28,7 +28,7 @@ pub(super) fn allocate(api: &Api, attempt: &Attempt<'_>, service: &mut Value) ->
         let address = free_address(&others, metadata::text(service, "uid"))?;
         service::set_address(service, &address);
     } else if service["spec"]["clusterIP"] != had("clusterIP") {
-        check_address(service, &others)?;
+        check_address(service, &others, attempt.dry_run)?;
     }
     if attempt.old.is_none_or(|old| {
         old["spec"]["ports"] != service["spec"]["ports"] || old["spec"]["type"] != service["spec"]["type"]
@@ -63,14 +63,18 @@ fn seed(uid: &str) -> u16 {
     uid.get(..4).and_then(|digits| u16::from_str_radix(digits, 16).ok()).unwrap_or_default()
 }
 
-/// Checks the address that a service asks for; what is no IPv4 address is refused by validation.
-fn check_address(service: &Value, others: &[Arc<Value>]) -> Result<(), Status> {
+/// Checks the address that a service asks for; what is no IPv4 address is refused by validation. The real server has other
+/// words in a dry run, and does not ask there whether the address is taken.
+fn check_address(service: &Value, others: &[Arc<Value>], dry_run: bool) -> Result<(), Status> {
     let wanted = service["spec"]["clusterIP"].as_str().unwrap_or_default();
     let Ok(address) = wanted.parse::<Ipv4Addr>() else { return Ok(()) };
     let [first, second, rest @ ..] = address.octets();
-    let why = if [first, second] != NETWORK || rest == [0, 0] || rest == [255, 255] {
+    let is_outside = [first, second] != NETWORK || rest == [0, 0] || rest == [255, 255];
+    let why = if is_outside && dry_run {
         &format!("the provided IP ({wanted}) is not in the valid range. The range of valid IPs is 10.96.0.0/16")
-    } else if addresses(others).contains(wanted) {
+    } else if is_outside {
+        "the provided network does not match the current range"
+    } else if !dry_run && addresses(others).contains(wanted) {
         "provided IP is already allocated"
     } else {
         return Ok(());

@@ -261,6 +261,18 @@ async fn addresses_and_ports_that_cannot_be_had_are_refused_in_the_real_words() 
 }
 
 #[tokio::test]
+async fn a_dry_run_asks_less_of_addresses_and_ports() {
+    let (_folder, api) = api().await;
+    let by = User::system("test");
+    let options = WriteOptions { dry_run: true, ..WriteOptions::default() };
+    let spec = json!({"type": "NodePort", "ports": [{"port": 80, "nodePort": 80}]});
+    api.create(&by, kinds::SERVICES, "a", service("s", &spec), &options).await.unwrap();
+    let spec = json!({"clusterIP": "10.1.1.1", "ports": [{"port": 80}]});
+    let refused = api.create(&by, kinds::SERVICES, "a", service("s", &spec), &options).await.unwrap_err();
+    assert!(refused.message.ends_with("The range of valid IPs is 10.96.0.0/16"), "{refused}");
+}
+
+#[tokio::test]
 async fn an_update_keeps_address_and_ports() {
     let (_folder, api) = api().await;
     let spec = json!({"type": "NodePort", "ports": [{"port": 80}]});
