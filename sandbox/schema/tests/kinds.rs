@@ -137,8 +137,34 @@ fn unknown_fields_are_told_with_their_path() {
 }
 
 #[test]
+fn texts_of_another_form_are_told_in_the_decoders_words() {
+    let memory =
+        |amount: &str| json!({ "spec": { "containers": [{ "resources": { "limits": { "memory": amount } } }] } });
+    let cases: [(&str, &str, Value, &str); 4] = [
+        ("", "Secret", json!({ "data": { "a": "b$c=" } }), "illegal base64 data at input byte 1"),
+        (
+            "",
+            "Pod",
+            json!({ "metadata": { "creationTimestamp": "yesterday" } }),
+            r#"parsing time "yesterday" as "2006-01-02T15:04:05Z07:00": cannot parse "yesterday" as "2006""#,
+        ),
+        (
+            "",
+            "Pod",
+            memory("lots"),
+            "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+        ),
+        ("", "Pod", memory("1ki"), "unable to parse quantity's suffix"),
+    ];
+    for (group, root, object, expected) in cases {
+        assert_eq!(problems(group, root, &object), [expected], "{object}");
+    }
+    assert!(problems("", "Pod", &memory("1Gi")).is_empty());
+}
+
+#[test]
 fn wrong_types_are_told_in_the_decoders_words() {
-    let cases: [(&str, &str, Value, &str); 12] = [
+    let cases: [(&str, &str, Value, &str); 10] = [
         (
             "apps",
             "Deployment",
@@ -180,13 +206,6 @@ fn wrong_types_are_told_in_the_decoders_words() {
             "ConfigMap",
             json!({ "data": [] }),
             "json: cannot unmarshal array into Go struct field ConfigMap.data of type map[string]string",
-        ),
-        ("", "Secret", json!({ "data": { "a": "b$c=" } }), "illegal base64 data at input byte 1"),
-        (
-            "",
-            "Pod",
-            json!({ "metadata": { "creationTimestamp": "yesterday" } }),
-            r#"parsing time "yesterday" as "2006-01-02T15:04:05Z07:00": cannot parse "yesterday" as "2006""#,
         ),
         (
             "",
