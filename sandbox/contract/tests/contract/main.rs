@@ -5,6 +5,9 @@
 //! real cluster and writes the recordings anew. Real clusters are made where `INFRA_TEST_KIND` (the path of kind) and
 //! `INFRA_TEST_KIND_IMAGE` (the image of its nodes) are set; `INFRA_TEST_KIND_NAME` names one that runs already.
 
+// Values are written where they are handed on; a reference to each would only be noise.
+#![allow(clippy::needless_pass_by_value)]
+
 mod case;
 mod cluster;
 mod kinds;

@@ -1,7 +1,7 @@
 //! The clusters that statements are held against, each started when the first statement needs it.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -70,7 +70,9 @@ impl Targets {
     pub fn stop(&self) {
         self.started.lock().unwrap().clear();
         let ends = std::mem::take(&mut *self.ends.lock().unwrap());
-        ends.into_iter().for_each(|end| end());
+        for end in ends {
+            end();
+        }
     }
 
     fn start_sandbox(&self, runtime: &Runtime) -> Result<Arc<Cluster>, String> {
@@ -135,7 +137,7 @@ impl Targets {
     }
 }
 
-fn shown(path: &PathBuf) -> String {
+fn shown(path: &Path) -> String {
     path.display().to_string()
 }
 

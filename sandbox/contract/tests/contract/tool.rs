@@ -64,7 +64,8 @@ pub fn write_for_sandbox(folder: &Path) {
             "WorkingDir": "/data",
         },
     });
-    let hex: String = Sha256::digest(configuration.to_string()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = Sha256::digest(configuration.to_string());
+    let hex = digest.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let image = folder.join("images").join(&hex);
     write_files(&image.join("rootfs"));
     fs::write(image.join("config.json"), configuration.to_string()).unwrap();
