@@ -54,12 +54,29 @@ pub fn table(decisions: &[Decision]) -> String {
             None => rows.push((&decision.what, &decision.why, vec![&decision.statement])),
         }
     }
-    let mut text = "| what differs | why | statements |\n|---|---|---|\n".to_owned();
-    for (what, why, statements) in rows {
+    let lines = rows.into_iter().map(|(what, why, statements)| {
         let statements: Vec<String> = statements.iter().map(|statement| format!("`{statement}`")).collect();
-        text += &format!("| {what} | {why} | {} |\n", statements.join(", "));
-    }
-    text
+        format!("| {} | {} | {} |\n", cell(what), cell(why), statements.join(", "))
+    });
+    let head = "| what differs | why | statements |\n|---|---|---|\n".to_owned();
+    std::iter::once(head).chain(lines).collect()
+}
+
+/// A text that cannot end its cell.
+fn cell(text: &str) -> String {
+    text.trim().replace('|', "\\|").replace('\n', " ")
+}
+
+/// What stands before the table in a page.
+const BEGIN: &str = "<!-- The table of differences begins. It is made of sandbox/contract/differences.toml. -->\n";
+/// What stands after it.
+const END: &str = "<!-- The table of differences ends. -->\n";
+
+/// The page with this table in its place; none when the page has no place for it.
+pub fn page(page: &str, table: &str) -> Option<String> {
+    let (before, rest) = page.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}\n{table}\n{END}{after}"))
 }
 
 #[cfg(test)]
@@ -102,5 +119,19 @@ mod tests {
         let mut twice = decisions();
         twice.push(Decision { statement: "pods::another".to_owned(), ..twice[0].clone() });
         assert!(table(&twice).ends_with("| the node's name | there is one | `pods::a_pod_runs`, `pods::another` |\n"));
+    }
+
+    #[test]
+    fn a_page_keeps_everything_but_the_table() {
+        let before = format!("# Page\n\n{BEGIN}old\n{END}\nMore.\n");
+        let after = page(&before, "| new |\n").unwrap();
+        assert_eq!(after, format!("# Page\n\n{BEGIN}\n| new |\n\n{END}\nMore.\n"));
+        assert_eq!(page(&after, "| new |\n"), Some(after));
+        assert_eq!(page("# Page\n", ""), None);
+    }
+
+    #[test]
+    fn a_text_stays_in_its_cell() {
+        assert_eq!(cell("this | that\n"), "this \\| that");
     }
 }
