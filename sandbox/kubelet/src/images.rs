@@ -27,6 +27,8 @@ pub enum PullPolicy {
 pub struct Image {
     /// The folder with its files. Nobody may write to it.
     pub root: PathBuf,
+    /// Its name in full, as a container's status tells it.
+    pub name: String,
     /// What its id is in a container's status.
     pub id: String,
     /// Program and first arguments.
@@ -135,6 +137,7 @@ fn read_image(folder: &Path, reference: &Reference, hex: &str) -> Result<Image, 
     let pair = |each: String| each.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
     Ok(Image {
         root: folder.join("rootfs"),
+        name: reference.whole(),
         id: format!("{}@sha256:{hex}", reference.repository()),
         entrypoint: words("Entrypoint"),
         cmd: words("Cmd"),
@@ -174,6 +177,7 @@ mod tests {
             let image = images.find(name, PullPolicy::Never).await.expect(name);
             assert_eq!(image.entrypoint, ["/tool"]);
             assert_eq!(image.environment, [("A".to_owned(), "1=2".to_owned())]);
+            assert_eq!(image.name, "docker.io/library/tool:latest");
             assert_eq!(image.id, "docker.io/library/tool@sha256:aa");
         }
     }

@@ -177,7 +177,7 @@ impl Machine {
             let thresholds = planned.probes[kind as usize]?;
             running.has_failed(kind, thresholds.failure).then_some(thresholds.grace_seconds)
         };
-        let changed = container.image.as_ref().is_some_and(|(asked, _)| *asked != planned.image);
+        let changed = container.image.as_ref().is_some_and(|image| image.asked != planned.image);
         let hook_failed = container.waiting.as_ref().is_some_and(|waiting| waiting.reason == "PostStartHookError");
         let (problem, grace, restart) = if changed {
             ("definition changed", None, true)

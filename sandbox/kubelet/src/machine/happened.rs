@@ -1,9 +1,10 @@
 //! What an event does to a pod's state.
 
 use super::{
-    Container, Counter, Ending, Ground, Happened, Life, Machine, ProbeKind, Running, StartFailure, Termination,
+    Container, Counter, Ending, FoundImage, Ground, Happened, Life, Machine, ProbeKind, Running, StartFailure,
+    Termination,
 };
-use super::{Waiting, after};
+use super::{UsedImage, Waiting, after};
 use jiff::Timestamp;
 
 /// How long a failed start that is not about images waits for another try, in seconds.
@@ -24,9 +25,9 @@ impl Machine {
                 }
             }
             Happened::NotPrepared => self.not_prepared(now),
-            Happened::Started { index, id, image_id, hook } => self.started(index, id, image_id, hook, now),
+            Happened::Started { index, id, image, hook } => self.started(index, id, image, hook, now),
             Happened::Hook { index, id, failed } => self.hook_ended(index, &id, failed),
-            Happened::NotStarted { index, failure, image_id } => self.not_started(index, failure, image_id, now),
+            Happened::NotStarted { index, failure, image } => self.not_started(index, failure, image, now),
             Happened::Exited { index, termination } => self.exited(index, termination),
             Happened::Probed { index, id, kind, success } => self.probed(index, &id, kind, success),
             Happened::Ends(ending) => self.ends(ending),
@@ -53,7 +54,7 @@ impl Machine {
         self.prepare_at = Some(after(now, self.prepare_delay_seconds));
     }
 
-    fn started(&mut self, index: usize, id: String, image_id: String, hook: bool, now: Timestamp) {
+    fn started(&mut self, index: usize, id: String, image: FoundImage, hook: bool, now: Timestamp) {
         let planned = &self.plan.containers[index];
         let container = &mut self.containers[index];
         if container.life != Life::Starting {
@@ -64,7 +65,7 @@ impl Machine {
         container.begin_instance();
         container.waiting = None;
         container.latest_id = Some(id.clone());
-        container.image = Some((planned.image.clone(), image_id));
+        container.image = Some(UsedImage { asked: planned.image.clone(), found: image });
         container.life = Life::Running(Running { id, since: now, hook, started, ready, counters: Default::default() });
     }
 
@@ -80,15 +81,16 @@ impl Machine {
         }
     }
 
-    fn not_started(&mut self, index: usize, failure: StartFailure, image_id: Option<String>, now: Timestamp) {
+    fn not_started(&mut self, index: usize, failure: StartFailure, image: Option<FoundImage>, now: Timestamp) {
         let planned = &self.plan.containers[index];
         let container = &mut self.containers[index];
         if container.life != Life::Starting {
             return;
         }
         container.life = Life::Idle;
-        if let Some(image_id) = image_id {
-            container.image = Some((planned.image.clone(), image_id));
+        // Only one that was made tells which image it has.
+        if let (Some(found), StartFailure::Run(_)) = (image, &failure) {
+            container.image = Some(UsedImage { asked: planned.image.clone(), found });
         }
         let (reason, message) = match failure {
             StartFailure::Image { reason: "ErrImagePull", message } => {

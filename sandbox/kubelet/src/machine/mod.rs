@@ -83,6 +83,24 @@ pub enum Life {
     Stopping(Running),
 }
 
+/// The image of an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsedImage {
+    /// As the pod's definition asked for it.
+    pub asked: String,
+    /// As it was found.
+    pub found: FoundImage,
+}
+
+/// An image as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundImage {
+    /// Its name in full.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+}
+
 /// One container of the pod and its history.
 #[derive(Clone, Debug)]
 pub struct Container {
@@ -98,8 +116,8 @@ pub struct Container {
     pub restart_count: u32,
     /// How many instances were made.
     pub created: u32,
-    /// The image that the latest instance was started with: as asked for, and as found.
-    pub image: Option<(String, String)>,
+    /// The image that the latest instance was started with.
+    pub image: Option<UsedImage>,
     /// The latest instance, without scheme.
     pub latest_id: Option<String>,
     restart_anyway: bool,
@@ -208,7 +226,7 @@ pub enum Happened {
         /// The instance.
         id: String,
         /// The image as found.
-        image_id: String,
+        image: FoundImage,
         /// The start hook runs now; [`Happened::Hook`] follows.
         hook: bool,
     },
@@ -228,7 +246,7 @@ pub enum Happened {
         /// Why.
         failure: StartFailure,
         /// The image as found, when that much worked.
-        image_id: Option<String>,
+        image: Option<FoundImage>,
     },
     /// An instance ended.
     Exited {

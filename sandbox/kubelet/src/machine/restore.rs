@@ -1,6 +1,6 @@
 //! A pod that an earlier life of the node has run.
 
-use super::{Container, Ending, Machine, Plan, Role, Termination, Waiting};
+use super::{Container, Ending, FoundImage, Machine, Plan, Role, Termination, UsedImage, Waiting};
 use crate::read::{list, text, time};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -40,7 +40,8 @@ impl Container {
         if !id.is_empty() || self.restart_count > 0 {
             self.created = self.restart_count + 1;
             self.latest_id = Some(id.rsplit("//").next().unwrap_or_default().to_owned());
-            self.image = Some((image.to_owned(), text(told, "imageID").to_owned()));
+            let found = FoundImage { name: text(told, "image").to_owned(), id: text(told, "imageID").to_owned() };
+            self.image = Some(UsedImage { asked: image.to_owned(), found });
         }
         self.last = termination(&told["lastState"]["terminated"]);
         let state = &told["state"];

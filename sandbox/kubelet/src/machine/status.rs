@@ -72,8 +72,10 @@ impl Machine {
         if let Some(id) = state.latest_id.as_ref().filter(|id| !id.is_empty()) {
             put("containerID", format!("{CONTAINER_SCHEME}{id}").into());
         }
-        put("image", planned.image.as_str().into());
-        put("imageID", state.image.as_ref().map_or("", |(_, id)| id).into());
+        let image = state.image.as_ref().map(|image| (image.found.name.as_str(), image.found.id.as_str()));
+        let (image, image_id) = image.unwrap_or((&planned.image, ""));
+        put("image", image.into());
+        put("imageID", image_id.into());
         put("lastState", state.last_state());
         put("name", planned.name.as_str().into());
         put("ready", Self::is_ready(state, planned).into());

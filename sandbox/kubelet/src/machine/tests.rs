@@ -16,6 +16,10 @@ fn pod(policy: &str, init: &Value, containers: &Value) -> Value {
     })
 }
 
+fn found() -> FoundImage {
+    FoundImage { name: "docker.io/library/i:latest".into(), id: "sha".into() }
+}
+
 fn simple(policy: &str) -> Value {
     pod(policy, &json!([]), &json!([{ "name": "c", "image": "i" }]))
 }
@@ -52,7 +56,7 @@ impl Drive {
     fn started(&mut self, index: usize) -> Vec<Action> {
         self.instances += 1;
         let id = format!("{index}-{}", self.instances);
-        self.tell(Happened::Started { index, id, image_id: "sha".into(), hook: false })
+        self.tell(Happened::Started { index, id, image: found(), hook: false })
     }
 
     fn exited(&mut self, index: usize, exit_code: i32) -> Vec<Action> {
@@ -233,7 +237,7 @@ fn a_pull_error_turns_into_back_off_and_is_tried_again() {
     let mut drive = Drive::new(simple("Always"));
     drive.prepared();
     let failure = || StartFailure::Image { reason: "ErrImagePull", message: "gone".into() };
-    drive.tell(Happened::NotStarted { index: 0, failure: failure(), image_id: None });
+    drive.tell(Happened::NotStarted { index: 0, failure: failure(), image: None });
     assert_eq!(drive.state(0)["state"]["waiting"], json!({ "reason": "ErrImagePull", "message": "gone" }));
     drive.now += 1;
     assert_eq!(drive.decide(), [Action::TellBackOff { index: 0, image: true }]);
@@ -242,7 +246,7 @@ fn a_pull_error_turns_into_back_off_and_is_tried_again() {
     assert_eq!(waiting["message"], "Back-off pulling image \"i\": ErrImagePull: gone");
     drive.now += 9;
     assert_eq!(drive.decide(), [start(0, 0)]);
-    drive.tell(Happened::NotStarted { index: 0, failure: failure(), image_id: None });
+    drive.tell(Happened::NotStarted { index: 0, failure: failure(), image: None });
     drive.now += 10;
     drive.decide();
     assert_eq!(drive.machine.containers[0].life, Life::Idle, "twenty seconds this time");
@@ -256,11 +260,12 @@ fn a_program_that_cannot_be_started_counts_as_an_instance() {
     let mut drive = Drive::new(simple("Never"));
     drive.prepared();
     let failure = StartFailure::Run("exec: no such file".into());
-    let actions = drive.tell(Happened::NotStarted { index: 0, failure, image_id: Some("sha".into()) });
+    let actions = drive.tell(Happened::NotStarted { index: 0, failure, image: Some(found()) });
     assert_eq!(actions, [Action::Clear]);
     assert_eq!(drive.phase(), "Failed");
     assert_eq!(drive.state(0)["state"]["terminated"]["reason"], "StartError");
     assert_eq!(drive.state(0)["imageID"], "sha");
+    assert_eq!(drive.state(0)["image"], "docker.io/library/i:latest");
 }
 
 #[test]
@@ -363,7 +368,7 @@ fn take(drive: &mut Drive, step: &Step) {
                 2 => StartFailure::Create(text),
                 _ => StartFailure::Run(text),
             };
-            Happened::NotStarted { index, failure, image_id: None }
+            Happened::NotStarted { index, failure, image: None }
         }
         Step::Exited(index, code) => {
             if drive.machine.containers[index].running().is_some() {

@@ -2,7 +2,7 @@
 
 use crate::environment::{arguments, environment, expand, service_variables};
 use crate::images::{Image, PullPolicy};
-use crate::machine::{Happened, StartFailure, Termination};
+use crate::machine::{FoundImage, Happened, StartFailure, Termination};
 use crate::pod::hook;
 use crate::read::{name, namespace, text, uid};
 use crate::security::{Refused, Security, security};
@@ -50,14 +50,14 @@ pub async fn run(start: Start, tell: impl Fn(Happened)) {
         Ok(image) => image,
         Err(failure) => {
             start.tell_failure(&failure);
-            return tell(Happened::NotStarted { index, failure, image_id: None });
+            return tell(Happened::NotStarted { index, failure, image: None });
         }
     };
     let id = fresh_id();
     let since = Timestamp::now();
     if let Err(failure) = start.create(&image, &id).await {
         start.tell_failure(&failure);
-        return tell(Happened::NotStarted { index, failure, image_id: Some(image.id) });
+        return tell(Happened::NotStarted { index, failure, image: Some(found(image)) });
     }
     shared.events.normal(pod, Some(&container), "Created", &format!("Created container: {container}"));
     shared.events.normal(pod, Some(&container), "Started", &format!("Started container {container}"));
@@ -66,7 +66,7 @@ pub async fn run(start: Start, tell: impl Fn(Happened)) {
     shared.remember(uid(pod), &container, instance.clone());
     let post_start = &start.container["lifecycle"]["postStart"];
     let has_hook = post_start.is_object();
-    tell(Happened::Started { index, id: id.clone(), image_id: image.id, hook: has_hook });
+    tell(Happened::Started { index, id: id.clone(), image: found(image), hook: has_hook });
     let hook = async {
         if has_hook {
             let failed = hook::run(shared, pod, &start.container, &id, start.address, post_start).await.err();
@@ -82,6 +82,10 @@ pub async fn run(start: Start, tell: impl Fn(Happened)) {
     // What it wrote to its root goes with it.
     let _ = shared.node.remove_container(&id).await;
     tell(Happened::Exited { index, termination });
+}
+
+fn found(image: Image) -> FoundImage {
+    FoundImage { name: image.name, id: image.id }
 }
 
 impl Start {
