@@ -11,7 +11,7 @@ pub struct Security {
     pub user: u32,
     /// The numeric group.
     pub group: u32,
-    /// Supplementary groups.
+    /// Supplementary groups, the group itself among them.
     pub groups: Vec<u32>,
     /// Capabilities and the like.
     pub privileges: Privileges,
@@ -54,9 +54,12 @@ pub fn security(
     // A user that the definition gives is looked up for its groups only, and need not be known.
     let asked = wanted.map_or_else(|| image_user.to_owned(), |user| user.to_string());
     let identity = find(&asked).map_err(Refused::Create)?;
+    let group = number("runAsGroup").unwrap_or(identity.group);
     let of_image = of_pod["supplementalGroupsPolicy"] != "Strict";
     let mut groups = if of_image { identity.groups } else { Vec::new() };
     let more = list(&of_pod["supplementalGroups"]).iter().chain(of_pod.get("fsGroup"));
+    // As container runtimes do it: who has a group for its own is in it, also where membership is what counts.
+    groups.push(group);
     groups.extend(more.filter_map(Value::as_u64).filter_map(|group| u32::try_from(group).ok()));
     groups.sort_unstable();
     groups.dedup();
@@ -66,7 +69,7 @@ pub fn security(
     };
     Ok(Security {
         user: identity.user,
-        group: number("runAsGroup").unwrap_or(identity.group),
+        group,
         groups,
         privileges: Privileges {
             add: capabilities("add"),
@@ -125,7 +128,7 @@ mod tests {
             work_out(&json!({ "runAsUser": 5, "runAsGroup": 6 }), &json!({ "runAsUser": 8 }), "app").expect("fine");
         assert_eq!((both.user, both.group), (8, 6));
         let image = work_out(&json!({ "fsGroup": 3, "supplementalGroups": [2] }), &json!({}), "app").expect("fine");
-        assert_eq!((image.user, image.group, image.groups), (7, 70, vec![2, 3, 99]));
+        assert_eq!((image.user, image.group, image.groups), (7, 70, vec![2, 3, 70, 99]));
     }
 
     #[test]
