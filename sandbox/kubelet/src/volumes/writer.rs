@@ -1,14 +1,15 @@
 //! Writes files so that readers see all of the old ones or all of the new ones.
 
 use super::contents::Files;
+use jiff::Timestamp;
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
 
 const CURRENT: &str = "..data";
 const NEXT: &str = "..data_tmp";
-const VERSIONS: [&str; 2] = ["..version-0", "..version-1"];
 
 /// Writes a volume's files: into a fresh folder, to which the link `..data` then turns at once; the files' names are links
 /// through it. Returns whether anything was written: files that are there already stay as they are.
@@ -18,8 +19,8 @@ pub fn write(folder: &Path, files: &Files) -> io::Result<bool> {
         return Ok(false);
     }
     remove_others(folder, before.as_deref())?;
-    let name = if before.as_deref() == Some(Path::new(VERSIONS[0])) { VERSIONS[1] } else { VERSIONS[0] };
-    let fresh = folder.join(name);
+    let name = version(Timestamp::now());
+    let fresh = folder.join(&name);
     make_folder(&fresh)?;
     for (path, file) in files {
         let path = fresh.join(path);
@@ -32,18 +33,27 @@ pub fn write(folder: &Path, files: &Files) -> io::Result<bool> {
         fs::set_permissions(&path, fs::Permissions::from_mode(file.mode))?;
     }
     let _ = fs::remove_file(folder.join(NEXT));
-    symlink(name, folder.join(NEXT))?;
+    symlink(&name, folder.join(NEXT))?;
     fs::rename(folder.join(NEXT), folder.join(CURRENT))?;
     link_names(folder, files)?;
-    remove_others(folder, Some(Path::new(name)))?;
+    remove_others(folder, Some(Path::new(&name)))?;
     Ok(true)
+}
+
+/// The name of a folder with one version of the files: the moment, and digits that no other one of that moment has.
+fn version(at: Timestamp) -> String {
+    let digits = RandomState::new().hash_one(at) % 10_000_000_000;
+    format!("{}.{digits}", at.strftime("..%Y_%m_%d_%H_%M_%S"))
 }
 
 /// Removes the versions that nobody is led to: old ones, and what was left half written.
 fn remove_others(folder: &Path, current: Option<&Path>) -> io::Result<()> {
-    for version in VERSIONS.map(Path::new) {
-        if current != Some(version) && folder.join(version).exists() {
-            fs::remove_dir_all(folder.join(version))?;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_version = name.to_string_lossy().starts_with("..") && entry.file_type()?.is_dir();
+        if is_version && current != Some(Path::new(&name)) {
+            fs::remove_dir_all(entry.path())?;
         }
     }
     Ok(())
@@ -117,9 +127,17 @@ mod tests {
         assert!(!write(path, &files(&[("a", "1"), ("deep/b", "2")])).expect("compared"), "nothing changed");
         assert!(write(path, &files(&[("a", "3"), ("c", "4")])).expect("written"));
         assert_eq!(fs::read_to_string(path.join("a")).expect("there"), "3");
-        assert_eq!(names(path), ["..data", "..version-1", "a", "c"]);
+        let version = fs::read_link(path.join(CURRENT)).expect("a link").to_string_lossy().into_owned();
+        assert_eq!(names(path), [&version, "..data", "a", "c"]);
         assert!(write(path, &files(&[])).expect("written"));
         assert_eq!(names(path).len(), 2, "only the empty version");
+    }
+
+    #[test]
+    fn a_version_is_named_after_its_moment() {
+        let name = version("2026-01-02T03:04:05Z".parse().expect("a moment"));
+        let digits = name.strip_prefix("..2026_01_02_03_04_05.").expect("the moment");
+        assert!(digits.bytes().all(|byte| byte.is_ascii_digit()), "{digits}");
     }
 
     #[test]
