@@ -122,8 +122,12 @@ impl Machine {
             _ => {}
         }
         let alive = self.containers.iter().any(|container| container.life != Life::Idle);
+        if !alive && matches!(self.ending, Some(Ending::Failed { .. })) {
+            // Whatever its containers made of being told to end.
+            return "Failed";
+        }
         let over = self.ground == Ground::Cleared || (self.ground == Ground::Absent && self.ending.is_some());
-        let forced = matches!(self.ending, Some(Ending::Deleted { .. } | Ending::Failed { .. } | Ending::Gone));
+        let forced = matches!(self.ending, Some(Ending::Deleted { .. } | Ending::Gone));
         let succeeded = |role: Role| {
             let all = self.containers.iter().zip(&self.plan.containers).filter(|(_, planned)| planned.role == role);
             all.clone().count() > 0
@@ -133,8 +137,7 @@ impl Machine {
                 })
         };
         if !alive && over && forced {
-            let by_deadline = matches!(self.ending, Some(Ending::Failed { .. }));
-            return if succeeded(Role::Main) && !by_deadline { "Succeeded" } else { "Failed" };
+            return if succeeded(Role::Main) { "Succeeded" } else { "Failed" };
         }
         if !alive && self.has_finished() {
             return if succeeded(Role::Main) { "Succeeded" } else { "Failed" };
@@ -166,8 +169,10 @@ impl Container {
 
     fn last_state(&self) -> Value {
         // While it waits for its next instance, the latest one is the last state.
-        let latest = self.exited.as_ref().filter(|_| self.waiting.is_some() && self.running().is_none());
-        latest.or(self.last.as_ref()).map_or_else(|| json!({}), |last| json!({ "terminated": terminated(last) }))
+        let latest = self.exited.as_ref().filter(|_| !self.shows_exit());
+        // Of instances that have ended only the latest one is kept, and its exit is the state itself.
+        let last = self.last.as_ref().filter(|_| self.exited.is_none());
+        latest.or(last).map_or_else(|| json!({}), |last| json!({ "terminated": terminated(last) }))
     }
 }
 

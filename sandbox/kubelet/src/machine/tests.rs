@@ -256,6 +256,19 @@ fn a_pull_error_turns_into_back_off_and_is_tried_again() {
 }
 
 #[test]
+fn what_has_ended_for_good_has_no_last_state() {
+    let mut drive = Drive::new(simple("OnFailure"));
+    drive.prepared();
+    drive.started(0);
+    drive.exited(0, 1);
+    drive.started(0);
+    assert_eq!(drive.state(0)["lastState"]["terminated"]["exitCode"], 1);
+    drive.exited(0, 0);
+    assert_eq!(drive.state(0)["state"]["terminated"]["exitCode"], 0);
+    assert_eq!(drive.state(0)["lastState"], json!({}));
+}
+
+#[test]
 fn a_program_that_cannot_be_started_counts_as_an_instance() {
     let mut drive = Drive::new(simple("Never"));
     drive.prepared();
@@ -296,6 +309,7 @@ fn a_deadline_ends_the_pod_with_its_reason() {
     let actions = drive.decide();
     assert!(matches!(&actions[..], [Action::TellDeadline, Action::Stop { .. }]));
     drive.exited(0, 0);
+    assert_eq!(drive.phase(), "Failed", "although its container succeeded in the end");
     drive.tell(Happened::Cleared);
     assert_eq!(drive.phase(), "Failed");
     assert_eq!(drive.pod["status"]["reason"], "DeadlineExceeded");
