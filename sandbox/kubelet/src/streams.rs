@@ -65,7 +65,11 @@ impl PodStreams for Kubelet {
         let handle = self.shared().node.exec(&instance.id, config).await;
         let handle = handle.map_err(|error| {
             let id = &instance.id;
-            Status::internal(format!("failed to exec in container: failed to start exec \"{id}\": {error}"))
+            // Each of the two that hand this on says first whose fault it is.
+            Status::internal(format!(
+                "Internal error occurred: error executing command in container: failed to exec in container: failed to \
+                 start exec \"{id}\": {error}"
+            ))
         })?;
         let ExecHandle { stdin, stdout, stderr, terminal, mut exit } = handle;
         let resize = terminal.map(|terminal| {
