@@ -38,6 +38,13 @@ static PRINTED: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r"(?m)\b\d+m$", "AGE"),
         (r"<(unknown|invalid)>", "AGE"),
         (r"(AGE \(x\d+ over AGE\)|AGE \(x\d+\))", "AGE"),
+        (r"\bpod-template-hash=[0-9a-z]+\b", "pod-template-hash=HASH"),
+        // What a runtime calls itself, and an image without a name of its own after the day on which it was imported.
+        (r"\b(containerd|NODE|sandbox)://DIGEST\b", "RUNTIME://DIGEST"),
+        (r"\bdocker\.io/library/import-\d{4}-\d\d-\d\d@", "docker.io/library/contract-tool@"),
+        // Versions of kubectl have different words for the same.
+        (r#"(?m)( deleted) from NAMESPACE namespace$"#, "${1}"),
+        (r"(?m)^( *)ConfigMapOptional: ( *)<nil>$", "${1}Optional: ${2}false"),
         (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "TIME"),
         (r" {2,}", "   "),
         (r"(?m) +$", ""),
@@ -140,5 +147,23 @@ mod tests {
         let names = Names::default();
         let wide = names.printed("NAME          AGE\na-long-name   2m3s   \n");
         assert_eq!(wide, names.printed("NAME   AGE\na-long-name     15s\n"));
+    }
+
+    #[test]
+    fn what_differs_between_machines_and_versions_of_kubectl_does_not_matter() {
+        let mut names = Names::default();
+        names.call("contract-4x", "NAMESPACE");
+        let digest = "0a".repeat(32);
+        for (one, other) in [
+            ("pod \"a\" deleted from contract-4x namespace\n".to_owned(), "pod \"a\" deleted\n".to_owned()),
+            ("  ConfigMapOptional:  <nil>".to_owned(), "  Optional:           false".to_owned()),
+            (format!("containerd://{digest}"), format!("sandbox://{digest}")),
+            (
+                format!("docker.io/library/import-2026-11-23@sha256:{digest}"),
+                format!("docker.io/library/contract-tool@sha256:{digest}"),
+            ),
+        ] {
+            assert_eq!(names.printed(&one), names.printed(&other));
+        }
     }
 }

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::statements;
 use crate::case::{Case, is_finished};
-use crate::objects::{self, claim, config_map, job, pod, replicated, service};
+use crate::objects::{self, claim, config_map, job, pod, pod_of, replicated, service};
 
 statements!("kubectl":
     get_shows_every_kind,
@@ -172,7 +172,9 @@ async fn delete_waits_for_the_end(case: &Case) {
 }
 
 async fn wait_waits_for_conditions(case: &Case) {
-    case.create(pod("runs", &["sleep"])).await.object();
+    // It must not be gone before it is waited for.
+    let grace = json!({"terminationGracePeriodSeconds": 5});
+    case.create(pod_of("runs", &["stubborn", "+", "sleep"], grace)).await.object();
     case.kubectl("wait --for=condition=Ready pod/runs --timeout=60s").await;
     case.kubectl("wait --for=jsonpath={.status.phase}=Running pod/runs --timeout=60s").await;
     case.kubectl("wait --for=condition=Nothing pod/runs --timeout=1s").await;
