@@ -7,6 +7,7 @@ mod dns;
 mod execs;
 mod files;
 mod logs;
+mod memory;
 mod netlink;
 mod network;
 mod outside;
@@ -16,7 +17,7 @@ mod proxy;
 mod redirect;
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -67,6 +68,8 @@ struct Agent {
     containers: RefCell<HashMap<String, Rc<Container>>>,
     /// Containers that are not there yet: their pods, and whether they have been given up meanwhile.
     starting: RefCell<HashMap<String, (String, bool)>>,
+    /// Folders that are in memory.
+    memory: RefCell<HashSet<PathBuf>>,
     execs: RefCell<HashMap<u64, Exec>>,
     exec_count: Cell<u64>,
     /// The owner has hung up: what ends from now on does not end by itself, and that is not to be told.
@@ -176,6 +179,7 @@ async fn serve(socket: StdStream, setup: AgentSetup, prepared: Prepared) -> io::
         pods: RefCell::default(),
         containers: RefCell::default(),
         starting: RefCell::default(),
+        memory: RefCell::default(),
         execs: RefCell::default(),
         exec_count: Cell::new(0),
         closing: Cell::new(false),
@@ -251,10 +255,11 @@ async fn answer(agent: &Rc<Agent>, request: Request, given: Vec<OwnedFd>) -> (An
             let (user, group, what) = (known(user), known(group), format!("change who owns {}", path.display()));
             done(files::aside(move || files::give(&path, user, group, mode)).await.map_err(failed(what)))
         }
-        Request::RemoveFolder { path } => {
-            let what = format!("remove {}", path.display());
-            done(files::aside(move || files::remove(&path)).await.map_err(failed(what)))
-        }
+        Request::RemoveFolder { path } => done(agent.remove_folder(path).await),
+        Request::KeepMemory { path, size_bytes } => match agent.keep_memory(&path, size_bytes) {
+            Ok(folder) => (Answer::Folder, vec![folder]),
+            Err(error) => (Answer::NotDone(failed(format!("keep {} in memory", path.display()))(error)), Vec::new()),
+        },
     }
 }
 

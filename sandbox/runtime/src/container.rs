@@ -2,7 +2,7 @@
 
 mod copy;
 mod identity;
-mod mounts;
+pub mod mounts;
 mod program;
 mod root;
 

@@ -101,6 +101,10 @@ pub enum Request {
     RemoveFolder {
         path: PathBuf,
     },
+    KeepMemory {
+        path: PathBuf,
+        size_bytes: Option<u64>,
+    },
 }
 
 /// What the agent answers. Descriptors come beside it.
@@ -115,6 +119,8 @@ pub enum Answer {
     },
     /// One socket.
     Socket,
+    /// One folder.
+    Folder,
     NotDone(NodeError),
     NotStarted(StartContainerError),
     /// A socket could not be had; the error's number.

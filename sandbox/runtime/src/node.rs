@@ -186,6 +186,17 @@ impl Node {
         self.do_it(Request::RemoveFolder { path: path.to_owned() }).await
     }
 
+    /// Has a folder be in memory, for the containers that it is mounted to and until it is removed; at most `size_bytes` of
+    /// it, half of the machine's if not said. The machine sees an empty folder there: what is in memory is reached by the
+    /// open folder that this returns. The same memory is returned for the same path.
+    pub async fn keep_memory(&self, path: &Path, size_bytes: Option<u64>) -> Result<OwnedFd, NodeError> {
+        let mut reply = self.ask(Request::KeepMemory { path: path.to_owned(), size_bytes }).await?;
+        match (reply.answer, reply.descriptors.pop()) {
+            (Answer::Folder, Some(folder)) => Ok(folder),
+            (other, _) => Err(wrong(other)),
+        }
+    }
+
     /// Resolves when the node has stopped for whatever reason.
     pub async fn stopped(&self) {
         self.link.gone().await;

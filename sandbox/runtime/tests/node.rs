@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         with_machine!(containers::a_program_that_cannot_be_started_says_why),
         with_machine!(containers::the_image_stays_as_it_is_and_nothing_of_the_machine_is_seen),
         with_machine!(containers::users_groups_folders_and_mounts_are_as_asked),
+        with_machine!(containers::memory_is_shared_by_containers_and_reached_by_the_owner),
         with_machine!(containers::programs_can_be_started_in_a_running_container),
         with_machine!(containers::limits_hold_where_they_can_be_had),
         with_machine!(network::pods_have_ports_of_their_own_and_reach_each_other_and_services),

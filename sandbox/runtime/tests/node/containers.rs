@@ -1,5 +1,7 @@
 //! Programs in containers.
 
+use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::time::Duration;
 
 use runtime::{ExecConfig, Mount, MountKind, StartContainerError};
@@ -124,6 +126,37 @@ pub async fn users_groups_folders_and_mounts_are_as_asked(machine: &Machine) -> 
     machine.node.remove_folder(&volume).await.map_err(text)?;
     same(volume.exists(), false)?;
     machine.node.stop_pod("p5").await.map_err(text)
+}
+
+pub async fn memory_is_shared_by_containers_and_reached_by_the_owner(machine: &Machine) -> Result {
+    machine.pod("p8").await?;
+    let folder = machine.path("volumes/memory");
+    let open = machine.node.keep_memory(&folder, Some(1 << 20)).await.map_err(text)?;
+    let seen = Path::new("/proc/self/fd").join(open.as_raw_fd().to_string());
+    std::fs::write(seen.join("file"), "from the owner\n").map_err(text)?;
+    let container = |id: &str, script: &str, read_only| {
+        let mut config = machine.container("p8", id, script);
+        config.mounts =
+            vec![Mount { kind: MountKind::Bind { source: folder.clone() }, target: "/data".to_owned(), read_only }];
+        config
+    };
+    let script = "cat /data/file; echo mine > /data/mine; head -c 2000000 /dev/zero > /data/large || echo full";
+    let (_, output) = machine.run_container(container("one", script, false)).await?;
+    has(&output, "from the owner\n")?;
+    has(&output, "full\n")?;
+    let script = "cat /data/mine; touch /data/x; mount";
+    let (_, output) = machine.run_container(container("other", script, true)).await?;
+    has(&output, "mine\n")?;
+    has(&output, "/data/x: Read-only file system")?;
+    has(&output, " on /data type tmpfs (ro")?;
+    same(std::fs::read_to_string(seen.join("mine")).map_err(text)?.as_str(), "mine\n")?;
+    same(std::fs::read_dir(&folder).map_err(text)?.count(), 0)?;
+    let open = machine.node.keep_memory(&folder, None).await.map_err(text)?;
+    let again = Path::new("/proc/self/fd").join(open.as_raw_fd().to_string());
+    same(again.join("mine").exists(), true)?;
+    machine.node.remove_folder(&machine.path("volumes")).await.map_err(text)?;
+    same(folder.exists(), false)?;
+    machine.node.stop_pod("p8").await.map_err(text)
 }
 
 pub async fn programs_can_be_started_in_a_running_container(machine: &Machine) -> Result {
