@@ -4,7 +4,13 @@ use serde_json::json;
 use std::sync::Arc;
 
 fn facts(pod: &Value) -> Facts<'_> {
-    Facts { pod, address: "10.244.0.5".parse().ok(), host_address: "10.244.0.1", allocatable: &Value::Null }
+    Facts {
+        pod,
+        seen: String::new(),
+        address: "10.244.0.5".parse().ok(),
+        host_address: "10.244.0.1",
+        allocatable: &Value::Null,
+    }
 }
 
 fn objects(resource: &'static kinds::Resource, name: &str) -> Option<Arc<Value>> {

@@ -9,6 +9,8 @@ use std::net::Ipv4Addr;
 pub struct Facts<'a> {
     /// The pod.
     pub pod: &'a Value,
+    /// When the kubelet first saw the pod, as it notes that in the pod's annotations.
+    pub seen: String,
     /// The pod's address, which its status may not tell yet.
     pub address: Option<Ipv4Addr>,
     /// The node's address.
@@ -24,7 +26,7 @@ pub fn field(facts: &Facts<'_>, path: &str) -> Result<String, String> {
     if let Some((map, key)) = path.strip_suffix("']").and_then(|path| path.split_once("['")) {
         return match map {
             "metadata.labels" => Ok(text(&metadata["labels"], key).to_owned()),
-            "metadata.annotations" => Ok(text(&metadata["annotations"], key).to_owned()),
+            "metadata.annotations" => Ok(text(&annotations(facts), key).to_owned()),
             _ => Err(format!("fieldPath \"{path}\" does not support subscript")),
         };
     }
@@ -33,13 +35,21 @@ pub fn field(facts: &Facts<'_>, path: &str) -> Result<String, String> {
         "metadata.namespace" => namespace(facts.pod).to_owned(),
         "metadata.uid" => uid(facts.pod).to_owned(),
         "metadata.labels" => map(&metadata["labels"]),
-        "metadata.annotations" => map(&metadata["annotations"]),
+        "metadata.annotations" => map(&annotations(facts)),
         "spec.nodeName" => text(&facts.pod["spec"], "nodeName").to_owned(),
         "spec.serviceAccountName" => text(&facts.pod["spec"], "serviceAccountName").to_owned(),
         "status.hostIP" | "status.hostIPs" => facts.host_address.to_owned(),
         "status.podIP" | "status.podIPs" => address(),
         _ => return Err(format!("unsupported fieldPath: {path}")),
     })
+}
+
+/// The pod's annotations, and those that only its kubelet has.
+fn annotations(facts: &Facts<'_>) -> Value {
+    let mut all = facts.pod["metadata"]["annotations"].clone();
+    all["kubernetes.io/config.seen"] = facts.seen.as_str().into();
+    all["kubernetes.io/config.source"] = "api".into();
+    all
 }
 
 /// One line for each entry, sorted, the values in quotation marks.

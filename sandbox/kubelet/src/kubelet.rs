@@ -84,6 +84,7 @@ impl Kubelet {
             host_folders: options.host_folders,
             dns: options.dns,
             instances: Mutex::default(),
+            seen: Mutex::default(),
         });
         let kubelet = Self { inner: Arc::new(Inner { shared, workers: Mutex::default(), tasks: Mutex::default() }) };
         let changes = kubelet.shared().api.changes();

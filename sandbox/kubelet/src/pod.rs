@@ -60,6 +60,7 @@ struct Worker {
 pub fn start(shared: Arc<Shared>, pod: Arc<Value>) -> (Mailbox, JoinHandle<()>) {
     let (sender, receiver) = unbounded_channel();
     let now = Timestamp::now();
+    shared.see(uid(&pod), now);
     let plan = Plan::read(&pod);
     let known = pod["status"]["startTime"].is_string();
     let machine = if known { Machine::restore(plan, &pod, now) } else { Machine::new(plan, now) };

@@ -3,6 +3,7 @@
 use crate::events::Recorder;
 use crate::images::Images;
 use apiserver::{Api, User};
+use jiff::Timestamp;
 use runtime::Node;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -37,6 +38,8 @@ pub struct Shared {
     pub dns: std::net::Ipv4Addr,
     /// The instances that run or ran last, by pod and container.
     pub instances: Mutex<HashMap<(String, String), Instance>>,
+    /// When pods were first seen.
+    pub seen: Mutex<HashMap<String, Timestamp>>,
 }
 
 /// One instance of a container.
@@ -75,9 +78,21 @@ impl Shared {
         instances.insert((uid.to_owned(), container.to_owned()), instance);
     }
 
+    /// Remembers when a pod was first seen.
+    pub fn see(&self, uid: &str, at: Timestamp) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).entry(uid.to_owned()).or_insert(at);
+    }
+
+    /// When a pod was first seen, to the nanosecond; empty for one that never was.
+    pub fn seen(&self, uid: &str) -> String {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(uid).map(Timestamp::to_string).unwrap_or_default()
+    }
+
     /// Forgets a pod.
     pub fn forget(&self, uid: &str) {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner).retain(|(pod, _), _| pod != uid);
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
         self.events.forget(uid);
     }
 }

@@ -32,7 +32,7 @@ impl PodStreams for Kubelet {
                 )));
             }
         };
-        let attempt = if options.previous { latest.checked_sub(1) } else { Some(latest) };
+        let attempt = if options.previous { previous(told, latest) } else { Some(latest) };
         let path = attempt.map(|attempt| self.shared().log(uid(pod), container, attempt));
         let Some((attempt, path)) = attempt.zip(path).filter(|(_, path)| !options.previous || path.exists()) else {
             return Err(Status::bad_request(format!(
@@ -110,6 +110,12 @@ fn status_of<'a>(pod: &'a Value, container: &str) -> Option<&'a Value> {
     let status = &pod["status"];
     let all = list(&status["initContainerStatuses"]).iter().chain(list(&status["containerStatuses"]));
     all.into_iter().find(|told| text(told, "name") == container)
+}
+
+/// The instance that a container's last state tells of: of one that waits for its next instance it is the latest.
+fn previous(told: Option<&Value>, latest: u32) -> Option<u32> {
+    let told = told.filter(|told| !text(&told["lastState"]["terminated"], "containerID").is_empty())?;
+    if told["state"]["waiting"].is_object() { Some(latest) } else { latest.checked_sub(1) }
 }
 
 fn waiting_text(reason: &str) -> String {

@@ -281,6 +281,12 @@ impl Shared {
     /// What fields of a pod are taken from.
     pub fn facts<'a>(&'a self, pod: &'a Value, address: Option<Ipv4Addr>) -> Facts<'a> {
         let told = || text(&pod["status"], "podIP").parse().ok();
-        Facts { pod, address: address.or_else(told), host_address: &self.host_address, allocatable: &self.allocatable }
+        Facts {
+            pod,
+            seen: self.seen(uid(pod)),
+            address: address.or_else(told),
+            host_address: &self.host_address,
+            allocatable: &self.allocatable,
+        }
     }
 }
