@@ -1,6 +1,7 @@
 //! Volumes of pods: where their files are, and how they get there.
 
 mod contents;
+mod place;
 mod writer;
 
 use crate::fields::Facts;
@@ -9,6 +10,7 @@ use crate::read::{list, name, namespace, text, uid};
 use crate::shared::Shared;
 pub use contents::token_seconds;
 use contents::{Sources, TokenWish, contents};
+use place::Place;
 use runtime::{Mount, MountKind};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -24,9 +26,9 @@ pub struct Volumes {
 }
 
 #[derive(Clone, Debug)]
-enum Volume {
-    Folder { path: PathBuf, read_only: bool },
-    Memory { size_bytes: Option<u64> },
+struct Volume {
+    place: Place,
+    read_only: bool,
 }
 
 /// A volume that could not be made, in the kubelet's words.
@@ -71,7 +73,7 @@ pub async fn refresh(shared: &Shared, pod: &Value, address: Option<Ipv4Addr>) ->
 
 async fn make(shared: &Shared, pod: &Value, volume: &Value, volume_name: &str) -> Result<Volume, String> {
     if let Some(written) = write(shared, pod, volume, volume_name, None).await {
-        return written.map(|path| Volume::Folder { path, read_only: true });
+        return written.map(|place| Volume { place, read_only: true });
     }
     let empty = volume.get("emptyDir");
     if let Some(empty) = empty {
@@ -79,7 +81,7 @@ async fn make(shared: &Shared, pod: &Value, volume: &Value, volume_name: &str) -
     }
     if volume["hostPath"].is_object() {
         let path = host_path(shared, &volume["hostPath"])?;
-        return Ok(Volume::Folder { path, read_only: false });
+        return Ok(Volume { place: Place::on_disk(path), read_only: false });
     }
     if volume["persistentVolumeClaim"].is_object() {
         return claim(shared, pod, &volume["persistentVolumeClaim"]).await;
@@ -102,9 +104,9 @@ async fn write(
     volume: &Value,
     volume_name: &str,
     address: Option<Ipv4Addr>,
-) -> Option<Result<PathBuf, String>> {
-    let place = namespace(pod);
-    let find = |resource: &'static kinds::Resource, wanted: &str| shared.api.get(resource, place, wanted).ok();
+) -> Option<Result<Place, String>> {
+    let own = namespace(pod);
+    let find = |resource: &'static kinds::Resource, wanted: &str| shared.api.get(resource, own, wanted).ok();
     let account = pod["spec"]["serviceAccountName"].as_str().filter(|name| !name.is_empty()).unwrap_or("default");
     let tokens = |wish: &TokenWish<'_>| {
         let request = apiserver::TokenRequest {
@@ -116,7 +118,7 @@ async fn write(
             expires_seconds: wish.expires_seconds,
             pod: Some((name(pod).to_owned(), uid(pod).to_owned())),
         };
-        let token = apiserver::service_account_token(&shared.api, place, account, &request);
+        let token = apiserver::service_account_token(&shared.api, own, account, &request);
         token.map(|token| token.token).map_err(|status| format!("failed to fetch token: {status}"))
     };
     let facts = shared.facts(pod, address);
@@ -124,20 +126,33 @@ async fn write(
         Ok(files) => files,
         Err(why) => return Some(Err(why)),
     };
+    Some(keep(shared, pod, volume, volume_name, &files).await)
+}
+
+/// Writes the files of a volume where they are to be.
+async fn keep(
+    shared: &Shared,
+    pod: &Value,
+    volume: &Value,
+    volume_name: &str,
+    files: &contents::Files,
+) -> Result<Place, String> {
     let path = folder(shared, pod, volume_name);
-    let wrote = writer::make_folder(&path).and_then(|()| writer::write(&path, &files));
-    let wrote = match wrote {
-        Ok(wrote) => wrote,
-        Err(error) => return Some(Err(format!("{}: {error}", path.display()))),
+    let failed = |error: std::io::Error| format!("{}: {error}", path.display());
+    // Only what is no secret to anybody may reach a disk.
+    let place = if volume["configMap"].is_object() {
+        writer::make_folder(&path).map_err(failed)?;
+        Place::on_disk(path.clone())
+    } else {
+        Place::in_memory(&shared.node, path.clone(), None).await?
     };
+    let wrote = writer::write(place.view(&shared.node).await?.path(), files).map_err(failed)?;
     if wrote {
         let group = fs_group(pod);
         let mode = group.map(|_| 0o440);
-        if let Err(error) = shared.node.give(&path, Some(0), group, mode).await {
-            return Some(Err(error.to_string()));
-        }
+        shared.node.give(&path, Some(0), group, mode).await.map_err(|error| error.to_string())?;
     }
-    Some(Ok(path))
+    Ok(place)
 }
 
 fn fs_group(pod: &Value) -> Option<u32> {
@@ -145,18 +160,18 @@ fn fs_group(pod: &Value) -> Option<u32> {
 }
 
 async fn empty_dir(shared: &Shared, pod: &Value, volume_name: &str, empty: &Value) -> Result<Volume, String> {
-    let users = list(&pod["spec"]["initContainers"]).iter().chain(list(&pod["spec"]["containers"]));
-    let mounts =
-        |container: &&Value| list(&container["volumeMounts"]).iter().any(|mount| text(mount, "name") == volume_name);
-    // Memory belongs to one mount namespace: what containers share is a folder, in memory or not.
-    if text(empty, "medium") == "Memory" && users.filter(mounts).count() == 1 {
+    let path = folder(shared, pod, volume_name);
+    if text(empty, "medium") == "Memory" {
         let size = kinds::quantity::from_value(&empty["sizeLimit"]).ok();
         let size_bytes = size.and_then(|size| u64::try_from(size.units()).ok()).filter(|size| *size > 0);
-        return Ok(Volume::Memory { size_bytes });
+        let place = Place::in_memory(&shared.node, path, size_bytes).await?;
+        let group = fs_group(pod);
+        let given = shared.node.give(place.path(), Some(0), group, group.map(|_| 0o660)).await;
+        given.map_err(|error| error.to_string())?;
+        return Ok(Volume { place, read_only: false });
     }
-    let path = folder(shared, pod, volume_name);
     open_folder(shared, &path, fs_group(pod)).await?;
-    Ok(Volume::Folder { path, read_only: false })
+    Ok(Volume { place: Place::on_disk(path), read_only: false })
 }
 
 /// A folder that everybody may write to, owned by the pods' root.
@@ -231,50 +246,40 @@ async fn claim(shared: &Shared, pod: &Value, source: &Value) -> Result<Volume, S
     } else {
         host_path(shared, &serde_json::json!({ "path": path, "type": spec["hostPath"]["type"] }))?;
     }
-    Ok(Volume::Folder { path, read_only })
+    Ok(Volume { place: Place::on_disk(path), read_only })
 }
 
 impl Volumes {
     /// The mounts of a container; `expand` replaces variables in `subPathExpr`.
-    pub fn mounts(&self, container: &Value, expand: impl Fn(&str) -> String) -> Result<Vec<Mount>, String> {
-        let mounts = list(&container["volumeMounts"]).iter();
-        mounts.map(|mount| self.mount(mount, &expand)).collect()
+    pub async fn mounts(
+        &self,
+        node: &runtime::Node,
+        container: &Value,
+        expand: impl Fn(&str) -> String,
+    ) -> Result<Vec<Mount>, String> {
+        let mut mounts = Vec::new();
+        for mount in list(&container["volumeMounts"]) {
+            mounts.push(self.mount(node, mount, &expand).await?);
+        }
+        Ok(mounts)
     }
 
-    fn mount(&self, mount: &Value, expand: impl Fn(&str) -> String) -> Result<Mount, String> {
+    async fn mount(
+        &self,
+        node: &runtime::Node,
+        mount: &Value,
+        expand: impl Fn(&str) -> String,
+    ) -> Result<Mount, String> {
         let volume_name = text(mount, "name");
         let volume = self.by_name.get(volume_name).ok_or_else(|| format!("volume \"{volume_name}\" not found"))?;
         let sub_path = match mount["subPathExpr"].as_str() {
             Some(expression) if !expression.is_empty() => expand(expression),
             _ => text(mount, "subPath").to_owned(),
         };
-        let wanted = mount["readOnly"] == true;
-        let (kind, read_only) = match volume {
-            Volume::Folder { path, read_only } => {
-                (MountKind::Bind { source: below(path, &sub_path, volume_name)? }, *read_only || wanted)
-            }
-            Volume::Memory { size_bytes } => (MountKind::Tmpfs { size_bytes: *size_bytes }, wanted),
-        };
+        let kind = MountKind::Bind { source: volume.place.below(node, &sub_path, volume_name).await? };
+        let read_only = volume.read_only || mount["readOnly"] == true;
         Ok(Mount { kind, target: text(mount, "mountPath").to_owned(), read_only })
     }
-}
-
-/// A path in a volume, made as a folder when it is not there; never outside of the volume, whatever links are in it.
-fn below(volume: &Path, sub_path: &str, volume_name: &str) -> Result<PathBuf, String> {
-    if sub_path.is_empty() {
-        return Ok(volume.to_owned());
-    }
-    let failed = || format!("failed to prepare subPath for volumeMount \"{volume_name}\" of container");
-    let path = volume.join(sub_path);
-    if sub_path.starts_with('/') || sub_path.split('/').any(|part| part == "..") {
-        return Err(failed());
-    }
-    if !path.exists() {
-        fs::create_dir_all(&path).map_err(|_| failed())?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).map_err(|_| failed())?;
-    }
-    let (real, volume) = (path.canonicalize().map_err(|_| failed())?, volume.canonicalize().map_err(|_| failed())?);
-    if real.starts_with(volume) { Ok(real) } else { Err(failed()) }
 }
 
 impl Shared {

@@ -126,7 +126,7 @@ impl Start {
     }
 
     async fn create(&self, image: &Image, id: &str) -> Result<(), StartFailure> {
-        let config = self.config(image, id)?;
+        let config = self.config(image, id).await?;
         match self.shared.node.start_container(config).await {
             Ok(_) => Ok(()),
             Err(StartContainerError::Program(why)) => Err(StartFailure::Run(why)),
@@ -148,7 +148,7 @@ impl Start {
         service_variables(&all.iter().map(AsRef::as_ref).collect::<Vec<_>>())
     }
 
-    fn config(&self, image: &Image, id: &str) -> Result<ContainerConfig, StartFailure> {
+    async fn config(&self, image: &Image, id: &str) -> Result<ContainerConfig, StartFailure> {
         let (shared, pod, container) = (&self.shared, &self.pod, &self.container);
         let find =
             |resource: &'static kinds::Resource, wanted: &str| shared.api.get(resource, namespace(pod), wanted).ok();
@@ -164,7 +164,7 @@ impl Start {
             return Err(StartFailure::Create("no command specified".to_owned()));
         }
         let expanded = |text: &str| expand(text, |name| own.get(name).map(str::to_owned));
-        let mut mounts = self.volumes.mounts(container, expanded).map_err(StartFailure::Config)?;
+        let mut mounts = self.volumes.mounts(&shared.node, container, expanded).await.map_err(StartFailure::Config)?;
         mounts.push(self.termination_mount()?);
         let mut all = crate::environment::Environment::default();
         for (name, value) in &image.environment {
