@@ -43,7 +43,7 @@ static PRINTED: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
         (r"\b(containerd|NODE|sandbox)://DIGEST\b", "RUNTIME://DIGEST"),
         (r"\bdocker\.io/library/import-\d{4}-\d\d-\d\d@", "docker.io/library/contract-tool@"),
         // Versions of kubectl have different words for the same.
-        (r#"(?m)( deleted) from NAMESPACE namespace$"#, "${1}"),
+        (r"(?m)( deleted) from NAMESPACE namespace$", "${1}"),
         (r"(?m)^( *)ConfigMapOptional: ( *)<nil>$", "${1}Optional: ${2}false"),
         (r"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d [+-]\d{4}", "TIME"),
         (r" {2,}", "   "),
