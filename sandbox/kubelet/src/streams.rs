@@ -24,7 +24,9 @@ impl PodStreams for Kubelet {
             (None, Some(restarts)) if began => restarts,
             _ => {
                 let reason = told.and_then(|told| told["state"]["waiting"]["reason"].as_str());
-                let reason = reason.unwrap_or("ContainerCreating");
+                // One that never started before its pod ended is still told to wait, for what it waited for.
+                let has_init = !list(&pod["spec"]["initContainers"]).is_empty();
+                let reason = reason.unwrap_or(if has_init { "PodInitializing" } else { "ContainerCreating" });
                 return Err(Status::bad_request(format!(
                     "container \"{container}\" in pod \"{}\" is waiting to start: {}",
                     name(pod),
