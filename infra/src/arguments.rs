@@ -26,8 +26,9 @@ pub struct Arguments {
 
 /// Options that every command takes.
 #[derive(Clone, Debug, Args)]
+#[allow(clippy::doc_markdown, reason = "a terminal shows it, where backticks mean nothing")]
 pub struct Global {
-    /// Where the cluster is [default: where it was, else the scenario's choice, else $INFRA_PROVIDER, else sandbox]
+    /// Where the cluster is [default: where it was, else the scenario's choice, else INFRA_PROVIDER, else sandbox]
     #[arg(long, global = true)]
     pub provider: Option<Provider>,
     /// Print JSON, one object a line, instead of text

@@ -80,14 +80,12 @@ fn start(folder: &Path) -> Result<Running, Failure> {
     let mut line = String::new();
     // It says one line when it takes requests, and the end of its output says that it failed.
     BufReader::new(child.stdout.take().ok_or("read what the sandbox says")?).read_line(&mut line)?;
-    match serde_json::from_str::<Ready>(&line) {
-        Ok(ready) => Ok(running(ready)),
-        Err(_) => {
-            child.wait()?;
-            let failure = Failure::from(format!("start the sandbox: {}", last_words(folder))).class(Class::Missing);
-            Err(failure.nothing_remains())
-        }
+    if let Ok(ready) = serde_json::from_str::<Ready>(&line) {
+        return Ok(running(ready));
     }
+    child.wait()?;
+    let failure = Failure::from(format!("start the sandbox: {}", last_words(folder))).class(Class::Missing);
+    Err(failure.nothing_remains())
 }
 
 /// What it said last.

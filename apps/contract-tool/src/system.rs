@@ -11,7 +11,9 @@ pub fn step(words: &[&str]) -> Option<io::Result<()>> {
         ["environment"] => {
             let mut all: Vec<String> = env::vars().map(|(name, value)| format!("{name}={value}")).collect();
             all.sort();
-            all.iter().for_each(|line| say(line));
+            for line in &all {
+                say(line);
+            }
             Ok(())
         }
         ["variable", name] => {
@@ -82,7 +84,9 @@ fn processes() -> io::Result<()> {
         }
     }
     seen.sort_unstable();
-    seen.iter().for_each(|(process, command)| say(&format!("{process} {command}")));
+    for (process, command) in &seen {
+        say(&format!("{process} {command}"));
+    }
     Ok(())
 }
 
