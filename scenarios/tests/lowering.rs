@@ -52,6 +52,15 @@ async fn a_scenario_becomes_a_graph() {
 }
 
 #[tokio::test]
+async fn what_the_sandbox_lacks_is_refused_by_name() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let scenario = load(Path::new(FOLDER)).unwrap_or_else(|report| panic!("{report}"));
+    let sandbox = Target { provider: Provider::Sandbox, ..target(cache.path()) };
+    let refused = lower(&scenario, &sandbox).await.expect_err("it has two nodes").to_string();
+    assert!(refused.contains("2 nodes") && refused.contains("--provider kind"), "{refused}");
+}
+
+#[tokio::test]
 async fn the_same_scenario_gives_the_same_graph() {
     let (one, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let first = lowered(&target(one.path())).await;

@@ -60,8 +60,14 @@ async fn apply(
 
 /// Refuses to begin on a machine that lacks what the plan needs, before anything is journalled or made.
 async fn missing_parts(prepared: &Prepared, kind: Option<&Path>, settings: &Settings) -> Result<(), Problem> {
-    if prepared.plan.steps.iter().any(|step| needs_docker(&step.node) && !matches!(step.action, Action::Keep)) {
-        settings.docker.host().await.map_err(report::of_docker)?;
+    let is_open = |step: &&Step| needs_docker(&step.node) && !matches!(step.action, Action::Keep);
+    let open: Vec<&Step> = prepared.plan.steps.iter().filter(is_open).collect();
+    if !open.is_empty()
+        && let Err(error) = settings.docker.host().await
+    {
+        let problem = report::of_docker(error);
+        let is_image = |step: &&Step| step.node.address.kind() == "image";
+        return Err(if open.iter().all(is_image) { without_dockerfiles(problem, &open) } else { problem });
     }
     let makes_cluster =
         |step: &Step| step.node.address.kind() == "kind-cluster" && !matches!(step.action, Action::Keep);
@@ -70,6 +76,14 @@ async fn missing_parts(prepared: &Prepared, kind: Option<&Path>, settings: &Sett
         answer.map_err(|error| Problem { hint: kind::hint(&error), ..Problem::from(error).exit(Exit::Missing) })?;
     }
     Ok(())
+}
+
+/// Only images want Docker: there is another way to make them.
+fn without_dockerfiles(mut problem: Problem, images: &[&Step]) -> Problem {
+    let titles: Vec<&str> = images.iter().map(|step| step.node.title.as_str()).collect();
+    problem.causes.insert(0, format!("make {}: only a Docker Engine builds Dockerfiles", titles.join(", ")));
+    let docker = problem.hint.take().unwrap_or_default();
+    problem.hint(format!("{docker}; or make it a `cargo:` image, which infra builds without Docker"))
 }
 
 fn nothing_to_do(prepared: &Prepared, settings: &Settings, began: Instant) {

@@ -75,6 +75,19 @@ fn an_apply_without_docker_says_what_was_tried_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_dockerfile_without_docker_says_what_can_be_done() {
+    let place = tiny();
+    place.write("tiny/scenario.yaml", "version: 1\nname: tiny\nimages:\n  web: { dockerfile: Dockerfile }\n");
+    place.write("tiny/Dockerfile", "FROM scratch\n");
+    place.write(
+        "tiny/manifests/web.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec: {containers: [{name: web, image: web}]}\n",
+    );
+    insta::assert_snapshot!(place.run(&["apply", "tiny", "--yes"]));
+    assert!(!place.path("state/deployments/tiny").exists());
+}
+
+#[test]
 fn a_name_that_could_not_be_a_label_is_refused() {
     insta::assert_snapshot!(tiny().run(&["plan", "tiny", "--name", "../etc"]));
 }
