@@ -4,6 +4,7 @@ Every measurement runs both sides in one go on one machine, and what counts is t
 """
 
 import contextlib
+import datetime
 import json
 import os
 import pathlib
@@ -101,6 +102,11 @@ def tools(*clusters, provider="kind"):
 def records(output):
     """The events of a run with `--json`."""
     return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+
+
+def moment(record):
+    """When an event happened."""
+    return datetime.datetime.fromisoformat(record["at"])
 
 
 class Table:
