@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use engine::{Address, Graph, GraphError, Node, Registry};
+use engine::{Address, Graph, GraphError, Need, Node, Registry};
 use providers::docker::Docker;
 use serde_json::json;
 
@@ -13,6 +13,7 @@ use crate::{PortMapping, SECTION, context};
 mod boot;
 mod cluster;
 mod find;
+mod folder;
 mod network;
 mod nodes;
 
@@ -94,12 +95,26 @@ pub fn declare(spec: &Spec, graph: &mut Graph) -> Result<Declared, GraphError> {
     Ok(Declared { cluster, context })
 }
 
-/// Sets the behaviour of `docker-network`, `kind-cluster` and `kubeconfig-context`.
+/// Adds a folder of the cluster's only node, for a volume, to the graph. Pure; returns its address and its path in the node.
+pub fn declare_folder(spec: &Spec, name: &str, graph: &mut Graph) -> Result<(Address, String), GraphError> {
+    let cluster = Address::new(cluster::KIND, spec.name());
+    let folder = format!("/var/lib/infra/volumes/{name}");
+    let mut node = Node::new(Address::new(folder::KIND, name), format!("folder {name} of the node"), "volumes");
+    node.inputs = json!(folder::Inputs { cluster: spec.name(), folder: folder.clone() });
+    node.needs = vec![Need::milestone(cluster.clone(), cluster::NODES)];
+    node.within = Some(cluster);
+    let address = node.address.clone();
+    graph.add(node)?;
+    Ok((address, folder))
+}
+
+/// Sets the behaviour of `docker-network`, `kind-cluster`, `node-folder` and `kubeconfig-context`.
 ///
 /// With `lock`, the deployment's lock file, the deployment stays locked as long as a kind works that outlives this process.
 pub fn register(registry: &mut Registry, docker: &Docker, lock: Option<Arc<File>>) {
     registry.register(network::KIND, network::DockerNetwork::new(docker.clone()));
     registry.register(cluster::KIND, cluster::KindCluster::new(docker.clone(), lock));
+    registry.register(folder::KIND, folder::NodeFolder::new(docker.clone()));
     registry.register(context::KIND, context::KubeconfigContext);
 }
 

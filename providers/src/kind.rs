@@ -23,8 +23,9 @@ pub const ADMIN_CONF: &str = "/etc/kubernetes/admin.conf";
 /// What the control plane of every cluster is told through kubeadm; kind takes the patch whose version is its own.
 ///
 /// There is one control plane, so nobody is elected: losing the first election was seen to cost three seconds. And its controllers may
-/// ask more than 20 times a second, which is kube-controller-manager's default: starting all of them took five seconds with it. The
-/// list of the newer version replaces kind's own, so it repeats what kind sets.
+/// ask more than 20 times a second, which is kube-controller-manager's default: starting all of them took five seconds with it. A claim
+/// that is seen before its volume is looked at again after a second, not after fifteen. The list of the newer version replaces kind's
+/// own, so it repeats what kind sets.
 const KUBEADM_PATCHES: &str = include_str!("kind/kubeadm-patches.yaml");
 
 /// A cluster as kind shall make it.

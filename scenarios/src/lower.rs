@@ -5,6 +5,7 @@ mod error;
 mod images;
 mod objects;
 mod ports;
+mod volumes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -79,12 +80,14 @@ pub async fn lower(scenario: &Scenario, target: &Target) -> Result<Lowered, Lowe
     let vault = vault(&target.deployment_folder)?;
 
     let mut graph = Graph::default();
+    let mut volumes = Vec::new();
     let (cluster, places) = match target.provider {
         Provider::Kind => {
             let spec = kind_spec(scenario, target, &ports);
             let cluster = cluster::kind::declare(&spec, &mut graph)?.cluster;
             let delivery = Delivery::Kind { cluster: &cluster, name: &spec.name() };
             let places = images::declare(&images, &target.deployment, delivery, &mut graph)?;
+            volumes = volumes::declare(scenario, target, &spec, &mut graph)?;
             (cluster, places)
         }
         Provider::Sandbox => {
@@ -97,7 +100,7 @@ pub async fn lower(scenario: &Scenario, target: &Target) -> Result<Lowered, Lowe
             (cluster, places)
         }
     };
-    let spec = objects::spec(scenario, target, &cluster, places, &ports, &datasets);
+    let spec = objects::spec(scenario, target, &cluster, places, &ports, volumes, &datasets);
     workloads::declare(&spec, &vault, &mut graph)?;
     graph.in_order()?;
     Ok(Lowered { graph, vault, addresses: ports.addresses(), warnings: ports.warnings })

@@ -61,6 +61,28 @@ async fn what_the_sandbox_lacks_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_claim_on_one_node_gets_a_folder_of_it_unless_it_has_a_volume_already() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let scenario = load(Path::new("mnist-rnn")).unwrap_or_else(|report| panic!("{report}"));
+    let (claim, folder) = ("object/persistentvolumeclaim/mnist-rnn/model", "node-folder/mnist-rnn/model");
+    let fresh = lower(&scenario, &target(cache.path())).await.expect("a graph").graph;
+    let spec = &node(&fresh, claim).inputs["manifest"]["spec"];
+    assert_eq!((&spec["volumeName"], &spec["storageClassName"]), (&json!("infra.mnist-rnn.model"), &json!("")));
+    let volume = node(&fresh, "object/persistentvolume/infra.mnist-rnn.model");
+    assert_eq!(volume.inputs["manifest"]["spec"]["capacity"]["storage"], "1Gi");
+    assert_eq!(node(&fresh, folder).inputs["folder"], volume.inputs["manifest"]["spec"]["hostPath"]["path"]);
+
+    // What a claim of an older deployment holds stays where it is.
+    let mut older = held(&fresh);
+    let kept = older.get_mut(&claim.parse().expect("an address")).expect("the claim");
+    kept["manifest"]["spec"].as_object_mut().expect("a table").shift_remove("volumeName");
+    let target = Target { held: older, ..target(cache.path()) };
+    let again = lower(&scenario, &target).await.expect("a graph").graph;
+    assert!(again.get(&folder.parse().expect("an address")).is_none());
+    assert!(node(&again, claim).inputs["manifest"]["spec"]["volumeName"].is_null());
+}
+
+#[tokio::test]
 async fn the_same_scenario_gives_the_same_graph() {
     let (one, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let first = lowered(&target(one.path())).await;

@@ -5,7 +5,7 @@ use providers::kubernetes::Identity;
 use serde_json::{Value, json};
 
 use crate::manifest::{self, References, is_workload};
-use crate::spec::{Check, NodePort, Spec, Step};
+use crate::spec::{Check, NodePort, NodeVolume, Spec, Step};
 use crate::vault::Vault;
 
 /// Why manifests cannot be put into a graph.
@@ -96,7 +96,9 @@ fn objects(spec: &Spec) -> Result<Vec<Declared>, DeclareError> {
                 let identity = object.identity.to_string();
                 return Err(DeclareError::Twice { identity, first, second: object.place });
             }
-            objects.push(object);
+            let (claim, volume) = place_volume(spec, object);
+            objects.extend(volume);
+            objects.push(claim);
         }
     }
     let used: BTreeSet<&str> = objects.iter().filter_map(|object| object.identity.namespace.as_deref()).collect();
@@ -221,6 +223,46 @@ fn place_node_ports(spec: &Spec, identity: &Identity, manifest: &mut Value) -> V
         manifest["metadata"]["annotations"][format!("infra/local-port.{port}")] = local_port.to_string().into();
     }
     notes
+}
+
+/// A claim that a folder of the node serves is bound to a volume of its own, which comes with it.
+fn place_volume(spec: &Spec, mut object: Declared) -> (Declared, Option<Declared>) {
+    let Identity { kind, namespace, name } = &object.identity;
+    let is_served = |volume: &&NodeVolume| {
+        kind.kind == "PersistentVolumeClaim" && namespace.as_ref() == Some(&volume.namespace) && *name == volume.claim
+    };
+    let Some(folder) = spec.volumes.iter().find(is_served) else { return (object, None) };
+    let identity = Identity::new("v1", "PersistentVolume", None, &format!("infra.{}.{name}", folder.namespace));
+    let wanted = &object.manifest["spec"];
+    let mut manifest = json!({
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": identity.name},
+        "spec": {
+            "accessModes": wanted["accessModes"],
+            "capacity": {"storage": wanted["resources"]["requests"]["storage"]},
+            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": name},
+            "hostPath": {"path": folder.folder, "type": "Directory"},
+            // The folder goes with its node of the graph, not with the claim.
+            "persistentVolumeReclaimPolicy": "Retain",
+            "storageClassName": "",
+        },
+    });
+    manifest::label(&mut manifest, &spec.deployment);
+    let volume = Declared {
+        address: object_address(&identity),
+        identity,
+        manifest,
+        place: object.place.clone(),
+        step: None,
+        deliveries: BTreeSet::from([folder.made_by.clone()]),
+        notes: Vec::new(),
+    };
+    object.manifest["spec"]["storageClassName"] = "".into();
+    object.manifest["spec"]["volumeName"] = volume.identity.name.as_str().into();
+    object.deliveries.insert(volume.address.clone());
+    object.notes.push("default storage class -> a folder of the node".into());
+    (object, Some(volume))
 }
 
 fn is_for(mapped: &NodePort, namespace: Option<&str>, service: &str) -> bool {

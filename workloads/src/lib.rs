@@ -31,7 +31,7 @@ pub use forward::forward;
 pub use logs::{Line, LogSelection, logs};
 pub use manifest::DEPLOYMENT_LABEL;
 pub use ready::ReadyError;
-pub use spec::{Check, Expectation, Manifest, NodePort, Question, Spec, Step};
+pub use spec::{Check, Expectation, Manifest, NodePort, NodeVolume, Question, Spec, Step};
 pub use status::{PodStatus, WorkloadStatus, status};
 pub use vault::{Unknown, Vault};
 

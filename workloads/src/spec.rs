@@ -24,8 +24,23 @@ pub struct Spec {
     pub images: BTreeMap<String, Address>,
     /// Service ports that answer on a local port.
     pub node_ports: Vec<NodePort>,
+    /// Claims that a folder of the only node serves, so that they wait for no provisioner.
+    pub volumes: Vec<NodeVolume>,
     /// What is asked of the running system.
     pub checks: Vec<Check>,
+}
+
+/// A claim, and the folder of the cluster's only node that serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeVolume {
+    /// The claim's namespace.
+    pub namespace: String,
+    /// The claim's name.
+    pub claim: String,
+    /// The folder's path in the node.
+    pub folder: String,
+    /// The node of the graph that makes the folder.
+    pub made_by: Address,
 }
 
 /// One document of a manifest file.

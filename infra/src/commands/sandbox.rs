@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use cluster::sandbox::Launcher;
-use sandbox::{Options, State};
-use serde_json::json;
+use providers::kubernetes::{Client, Kind, Selection};
+use sandbox::{Options, Ready, State};
+use serde_json::{Value, json};
 
 use crate::arguments::{SandboxCommand, Which};
 use crate::launcher::{SelfLauncher, log_file};
@@ -40,16 +41,16 @@ pub async fn run(command: SandboxCommand, settings: &Settings) -> Result<Exit, P
             let folder = folder(&which, settings)?;
             let started = SelfLauncher.start(&folder).await;
             started.map_err(|failure| Problem::usage(failure.causes().join(": ")).exit(Exit::Missing))?;
-            print_state(&folder, settings)
+            print_state(&folder, settings).await
         }
         SandboxCommand::Stop(which) => {
             let folder = folder(&which, settings)?;
             let stopping = folder.clone();
             let stopped = tokio::task::spawn_blocking(move || sandbox::stop(&stopping)).await;
             stopped.map_err(|error| Problem::usage(error.to_string()))??;
-            print_state(&folder, settings)
+            print_state(&folder, settings).await
         }
-        SandboxCommand::Status(which) => print_state(&folder(&which, settings)?, settings),
+        SandboxCommand::Status(which) => print_state(&folder(&which, settings)?, settings).await,
         SandboxCommand::Logs(which) => {
             let file = log_file(&folder(&which, settings)?);
             anstream::print!("{}", std::fs::read_to_string(&file)?);
@@ -70,15 +71,19 @@ fn folder(which: &Which, settings: &Settings) -> Result<PathBuf, Problem> {
         .hint("`infra apply SCENARIO --provider sandbox` makes one; `infra list` shows what there is"))
 }
 
-fn print_state(folder: &Path, settings: &Settings) -> Result<Exit, Problem> {
+async fn print_state(folder: &Path, settings: &Settings) -> Result<Exit, Problem> {
     let state = sandbox::status(folder)?;
+    let node = match &state {
+        State::Running(ready) => node(ready).await?,
+        State::Stopped | State::Busy { .. } => Value::Null,
+    };
     if settings.json {
         let (word, ready) = match &state {
             State::Stopped => ("stopped", None),
             State::Busy { .. } => ("busy", None),
             State::Running(ready) => ("running", Some(ready)),
         };
-        println!("{}", json!({ "folder": folder, "state": word, "ready": ready }));
+        println!("{}", json!({ "folder": folder, "state": word, "ready": ready, "node": node["status"] }));
         return Ok(Exit::Done);
     }
     match state {
@@ -86,8 +91,22 @@ fn print_state(folder: &Path, settings: &Settings) -> Result<Exit, Problem> {
         State::Busy { pid } => anstream::println!("starting or stopping (process {pid})"),
         State::Running(ready) => {
             anstream::println!("{} at https://{} (process {})", style::good("running"), ready.address, ready.pid);
+            let conditions = node["status"]["conditions"].as_array().into_iter().flatten();
+            let told = conditions.filter(|condition| condition["type"] == "Ready");
+            for message in told.filter_map(|condition| condition["message"].as_str()) {
+                anstream::println!("  {message}");
+            }
+            let capacity = &node["status"]["capacity"];
+            let amount = |name: &str| capacity[name].as_str().unwrap_or("?").to_owned();
+            anstream::println!("  {} CPUs, {} of memory, {} pods", amount("cpu"), amount("memory"), amount("pods"));
             anstream::println!("  kubectl --kubeconfig {}", shown(&ready.kubeconfig));
         }
     }
     Ok(Exit::Done)
+}
+
+/// The sandbox's only node, as its API tells it.
+async fn node(ready: &Ready) -> Result<Value, Problem> {
+    let nodes = Client::new(&ready.kubeconfig).list(&Kind::new("v1", "Node"), &Selection::default()).await?;
+    Ok(nodes.into_iter().next().unwrap_or_default())
 }

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use engine::Address;
 use serde_json::Value;
-use workloads::{Check, Expectation, Manifest, Question, Spec, Step};
+use workloads::{Check, Expectation, Manifest, NodeVolume, Question, Spec, Step};
 
 use super::datasets::Folders;
 use super::ports::Ports;
@@ -17,6 +17,7 @@ pub(super) fn spec(
     cluster: &Address,
     images: BTreeMap<String, Address>,
     ports: &Ports,
+    volumes: Vec<NodeVolume>,
     datasets: &Folders,
 ) -> Spec {
     let mut manifests = Vec::new();
@@ -42,6 +43,7 @@ pub(super) fn spec(
         steps: steps.collect(),
         images,
         node_ports: ports.node_ports(),
+        volumes,
         checks: scenario.checks.iter().map(|check| self::check(check, datasets)).collect(),
     }
 }

@@ -22,6 +22,7 @@ fn spec(manifests: &[(&str, Value)]) -> Spec {
             Step { name: "serve".into(), after: vec!["between".into()], timeout_seconds: 60 },
         ],
         images: BTreeMap::from([("server".to_owned(), Address::new("delivery", "server"))]),
+        volumes: Vec::new(),
         node_ports: vec![NodePort {
             namespace: "demo".into(),
             service: "web".into(),

@@ -115,6 +115,7 @@ impl Deployment {
             steps: vec![Step { name: "all".into(), after: Vec::new(), timeout_seconds: 120 }],
             images: std::collections::BTreeMap::new(),
             node_ports: Vec::new(),
+            volumes: Vec::new(),
             checks: Vec::new(),
         }
     }

@@ -1,0 +1,51 @@
+//! Claims on a cluster of one node: a folder of the node serves them, without waiting for the provisioner that kind starts last.
+
+use engine::{Address, Graph, GraphError};
+use serde_json::Value;
+use workloads::NodeVolume;
+
+use super::Target;
+use crate::scenario::Scenario;
+
+/// Fields by which a claim says more of its volume than a folder can answer.
+const OWN_WISHES: [&str; 6] =
+    ["storageClassName", "volumeName", "selector", "dataSource", "dataSourceRef", "volumeAttributesClassName"];
+
+/// Adds the folders of all claims that leave their volume to the cluster.
+///
+/// A claim that is there already keeps the volume that it has: what it holds must not be lost to a faster way.
+pub(super) fn declare(
+    scenario: &Scenario,
+    target: &Target,
+    cluster: &cluster::kind::Spec,
+    graph: &mut Graph,
+) -> Result<Vec<NodeVolume>, GraphError> {
+    let mut volumes = Vec::new();
+    if scenario.cluster.nodes != 1 {
+        return Ok(volumes);
+    }
+    let manifests = scenario.steps.iter().flat_map(|step| &step.manifests);
+    for claim in manifests.map(|manifest| &manifest.value).filter(|value| leaves_its_volume_open(value)) {
+        let namespace = claim["metadata"]["namespace"].as_str().unwrap_or(&scenario.namespace);
+        let Some(name) = claim["metadata"]["name"].as_str() else { continue };
+        if has_another_volume(target, namespace, name) {
+            continue;
+        }
+        let (made_by, folder) = cluster::kind::declare_folder(cluster, &format!("{namespace}/{name}"), graph)?;
+        volumes.push(NodeVolume { namespace: namespace.to_owned(), claim: name.to_owned(), folder, made_by });
+    }
+    Ok(volumes)
+}
+
+fn leaves_its_volume_open(manifest: &Value) -> bool {
+    let spec = &manifest["spec"];
+    manifest["kind"] == "PersistentVolumeClaim"
+        && OWN_WISHES.iter().all(|field| spec[*field].is_null())
+        && spec["volumeMode"] != "Block"
+        && spec["resources"]["requests"]["storage"].is_string()
+}
+
+fn has_another_volume(target: &Target, namespace: &str, name: &str) -> bool {
+    let address = Address::new("object", format!("persistentvolumeclaim/{namespace}/{name}"));
+    target.held.get(&address).is_some_and(|inputs| inputs["manifest"]["spec"]["volumeName"].is_null())
+}
