@@ -141,7 +141,7 @@ struct Intent {
 
 struct Run<'a> {
     deployment: &'a str,
-    plan: HashMap<&'a Address, &'a Step>,
+    plan: BTreeMap<&'a Address, &'a Step>,
     journal: &'a mut Journal,
     registry: &'a Registry,
     sinks: &'a Sinks,
@@ -176,13 +176,8 @@ impl Run<'_> {
                 break;
             }
             tokio::select! {
-                Some(finished) = self.running.join_next_with_id() => {
-                    self.finish(finished, &mut after, &mut next);
-                    while let Some(finished) = self.running.try_join_next_with_id() {
-                        self.finish(finished, &mut after, &mut next);
-                    }
-                }
-                Some((address, milestone)) = announced.recv() => self.schedule.fulfil(&Wait::Milestone(address, milestone)),
+                // In a fixed order: the same events in the same order are the same run.
+                biased;
                 Ok(()) = stop.changed() => {
                     self.outcome.interrupted = true;
                     self.drain();
@@ -191,6 +186,13 @@ impl Run<'_> {
                         break;
                     }
                 }
+                Some(finished) = self.running.join_next_with_id() => {
+                    self.finish(finished, &mut after, &mut next);
+                    while let Some(finished) = self.running.try_join_next_with_id() {
+                        self.finish(finished, &mut after, &mut next);
+                    }
+                }
+                Some((address, milestone)) = announced.recv() => self.schedule.fulfil(&Wait::Milestone(address, milestone)),
             }
         }
         self.give_up_the_rest();
@@ -375,7 +377,9 @@ impl Run<'_> {
     /// Starts nothing new and gives up what may be given up.
     fn drain(&mut self) {
         self.draining = true;
-        for job in self.jobs.values().filter(|job| job.may_be_given_up) {
+        let mut given_up: Vec<&Job> = self.jobs.values().filter(|job| job.may_be_given_up).collect();
+        given_up.sort_by_key(|job| &job.task);
+        for job in given_up {
             job.abort.abort();
         }
     }
