@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::{Address, Change, Entry, Node, Operation, Remains};
+use crate::{Address, Change, Entry, Need, Node, Operation, Remains};
 
 /// What is known of a resource that may exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum State {
 /// A resource that may exist: the node with known inputs, its outputs and its state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Held {
-    /// The node, its references filled.
+    /// The node, its references filled. Until a create or update has ended, it needs what it needed before, too.
     pub node: Node,
     /// What its last successful create or update returned.
     pub outputs: Value,
@@ -33,7 +33,17 @@ pub struct Held {
 pub struct Inventory {
     held: BTreeMap<Address, Held>,
     inside: BTreeMap<Address, BTreeSet<Address>>,
+    under_way: BTreeMap<Address, UnderWay>,
     last_number: u64,
+}
+
+/// A create or update that began and of which nothing more is known.
+#[derive(Clone, Debug, PartialEq)]
+struct UnderWay {
+    /// What the node needs once it has ended.
+    needs: Vec<Need>,
+    /// Whether there was certainly nothing before it.
+    was_absent: bool,
 }
 
 /// An entry that cannot follow what the journal said before.
@@ -88,7 +98,8 @@ impl Inventory {
             return Err(Illegal::Number { last: self.last_number, found: entry.number });
         }
         let before = self.held.get(&entry.address);
-        let Some(after) = next(before, &entry.change) else {
+        let was_absent = self.under_way.get(&entry.address).is_some_and(|it| it.was_absent);
+        let Some(after) = next(before, &entry.change, was_absent) else {
             return Err(Illegal::Transition {
                 number: entry.number,
                 change: describe(&entry.change),
@@ -97,11 +108,33 @@ impl Inventory {
             });
         };
         self.last_number = entry.number;
+        let under_way = self.under_way.remove(&entry.address);
         match after {
-            Some(held) => self.insert(held),
+            Some(held) => {
+                let held = self.with_needs(held, &entry.change, under_way);
+                self.insert(held);
+            }
             None => self.remove(&entry.address),
         }
         Ok(())
+    }
+
+    /// What an operation that changes a resource leaves of its earlier needs is not known before it has ended: until then the
+    /// resource counts as needing both, so that neither is deleted before it.
+    fn with_needs(&mut self, mut held: Held, change: &Change, under_way: Option<UnderWay>) -> Held {
+        let address = &held.node.address;
+        match change {
+            Change::Began { operation: Operation::Create | Operation::Update, .. } => {
+                let before = self.held.get(address);
+                let needs = held.node.needs.clone();
+                let earlier = before.map_or(&[][..], |before| &before.node.needs);
+                held.node.needs.extend(earlier.iter().filter(|need| !needs.contains(need)).cloned());
+                self.under_way.insert(address.clone(), UnderWay { needs, was_absent: before.is_none() });
+            }
+            Change::Ended { .. } => held.node.needs = under_way.map_or(held.node.needs, |it| it.needs),
+            Change::Failed { .. } | Change::Began { .. } | Change::Found { .. } => {}
+        }
+        held
     }
 
     fn insert(&mut self, held: Held) {
@@ -127,8 +160,10 @@ impl Inventory {
 }
 
 /// What a resource is after a change: `Some(None)` is absent, `None` says that the change is not legal here.
+///
+/// A failure that left nothing speaks of its own operation: only where there was nothing before is there nothing afterwards.
 #[allow(clippy::option_option)]
-fn next(before: Option<&Held>, change: &Change) -> Option<Option<Held>> {
+fn next(before: Option<&Held>, change: &Change, was_absent: bool) -> Option<Option<Held>> {
     use Operation::{Create, Delete, Update};
     let state = before.map(|held| held.state);
     let became = |state: State| before.map(|held| Held { state, ..held.clone() });
@@ -141,8 +176,8 @@ fn next(before: Option<&Held>, change: &Change) -> Option<Option<Held>> {
             Some(became(State::Present).map(|held| Held { outputs: outputs.clone(), ..held }))
         }
         (Change::Failed { operation: Create | Update, remains, .. }, Some(State::MaybeThere)) => match remains {
-            Remains::Nothing => Some(None),
-            Remains::Something | Remains::Unknown => Some(became(State::MaybeThere)),
+            Remains::Nothing if was_absent || before.is_some_and(|held| !held.node.lasting) => Some(None),
+            Remains::Nothing | Remains::Something | Remains::Unknown => Some(became(State::MaybeThere)),
         },
         (Change::Began { operation: Delete, node: None }, Some(_)) => Some(became(State::Leaving)),
         (Change::Ended { operation: Delete, .. }, Some(State::Leaving)) => Some(None),

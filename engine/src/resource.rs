@@ -83,7 +83,7 @@ impl Gone {
     }
 }
 
-/// What a failed operation left in the world.
+/// What a failed operation left in the world. It speaks of this operation alone: what an earlier one left stays known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Remains {

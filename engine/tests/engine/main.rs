@@ -2,5 +2,6 @@
 #![allow(missing_docs)]
 
 mod journal;
+mod recovery;
 mod runs;
 mod world;
