@@ -115,13 +115,22 @@ impl Deployment {
         self.folder.join("kubeconfig")
     }
 
-    /// Makes the folders, readable by their owner only.
+    /// Makes the folders, readable by their owner only. Those that were missing are on disk afterwards.
     pub fn make(&self) -> Result<(), StateError> {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(self.runs()).map_err(|source| StateError::File { action: "make", path: self.runs(), source })
+        let runs = self.runs();
+        let missing: Vec<&Path> = runs.ancestors().take_while(|folder| !folder.exists()).collect();
+        let made = builder.create(&runs).and_then(|()| {
+            // A folder's name is on disk when the one that it lies in is.
+            let parents = missing.iter().filter_map(|folder| folder.parent());
+            parents
+                .filter(|parent| !parent.as_os_str().is_empty())
+                .try_for_each(|parent| File::open(parent)?.sync_all())
+        });
+        made.map_err(|source| StateError::File { action: "make", path: self.runs(), source })
     }
 
     /// Removes the folder with everything in it; says whether it was there.
