@@ -54,7 +54,12 @@ pub fn timing(plan: &Plan, records: &[Record]) -> Timing {
             _ => {}
         }
     }
-    let total_seconds = records.last().map_or(0.0, seconds);
+    // The clock may have been set meanwhile: the run's own count does not follow it.
+    let counted = records.iter().rev().find_map(|record| match record.event {
+        Event::RunEnded { seconds, .. } => Some(seconds),
+        _ => None,
+    });
+    let total_seconds = counted.unwrap_or_else(|| records.last().map_or(0.0, seconds)).max(0.0);
     let last = spans
         .iter()
         .filter_map(|(address, span)| Some((*address, span.ended?)))
@@ -82,4 +87,24 @@ pub fn timing(plan: &Plan, records: &[Record]) -> Timing {
     }
     chain.reverse();
     Timing { chain, total_seconds }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_back_during_a_run_does_not_change_how_long_it_took() {
+        let record = |at: &str, event| Record { at: at.parse::<Timestamp>().unwrap(), event };
+        let name = || "test".to_owned();
+        let began = Event::RunBegan { deployment: name(), command: name(), scenario: None };
+        let ended = Event::RunEnded { success: true, seconds: 2.5 };
+        let mut records = vec![record("2030-01-01T12:00:00Z", began), record("2030-01-01T11:00:00Z", ended)];
+        let total = |records: &[Record]| timing(&Plan::default(), records).total_seconds.to_string();
+        assert_eq!(total(&records), "2.5");
+        records[1].event = Event::StepProgress { address: Address::new("thing", "a"), message: name() };
+        assert_eq!(total(&records), "0", "a run that was abandoned took no negative time");
+    }
 }
