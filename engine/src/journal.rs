@@ -81,12 +81,14 @@ impl Journal {
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let is_new = !path.exists();
         let mut file = options.open(path).map_err(failed("open"))?;
-        if is_new && let Some(folder) = path.parent() {
+        let bytes = std::fs::read(path).map_err(failed("read"))?;
+        // Whoever made the file may have been killed before its name was on disk.
+        if bytes.is_empty()
+            && let Some(folder) = path.parent()
+        {
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("open"))?;
         }
-        let bytes = std::fs::read(path).map_err(failed("read"))?;
         let (inventory, whole) = replay(path, &bytes)?;
         if whole < bytes.len() {
             file.set_len(whole as u64).and_then(|()| file.sync_data()).map_err(failed("write"))?;
@@ -155,19 +157,28 @@ fn replay(path: &Path, bytes: &[u8]) -> Result<(Inventory, usize), JournalError>
     let mut inventory = Inventory::default();
     let mut whole = 0;
     for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        // Only a line without its end can be torn: lines are written in order and a file does not shrink in a crash.
+        let body = &line[..line.len() - 1];
+        // Only a line without its end can be torn: lines are written in order and a file does not shrink in a crash. What is
+        // whole up to another end was written, and counts.
         if !line.ends_with(b"\n") {
-            break;
+            return match read_line(path, index + 1, body) {
+                Ok(_) => Err(damaged(path, index + 1, "its end is damaged")),
+                Err(_) => Ok((inventory, whole)),
+            };
         }
-        let entry = read_line(path, index + 1, &line[..line.len() - 1])?;
+        let entry = read_line(path, index + 1, body)?;
         inventory.apply(&entry).map_err(|source| illegal(path, source))?;
         whole += line.len();
     }
     Ok((inventory, whole))
 }
 
+fn damaged(path: &Path, line: usize, problem: impl Into<String>) -> JournalError {
+    JournalError::Damaged { path: path.to_owned(), line, problem: problem.into() }
+}
+
 fn read_line(path: &Path, line: usize, bytes: &[u8]) -> Result<Entry, JournalError> {
-    let damaged = |problem: String| JournalError::Damaged { path: path.to_owned(), line, problem };
+    let damaged = |problem: String| damaged(path, line, problem);
     let text = std::str::from_utf8(bytes).map_err(|error| damaged(error.to_string()))?;
     let (body, checksum) = text
         .strip_suffix("\"}")
@@ -177,12 +188,23 @@ fn read_line(path: &Path, line: usize, bytes: &[u8]) -> Result<Entry, JournalErr
         return Err(damaged("the checksum does not match".to_owned()));
     }
     let json = format!("{body}}}");
-    let version =
-        serde_json::from_str::<serde_json::Value>(&json).map_err(|error| damaged(error.to_string()))?["v"].as_u64();
-    match version {
-        Some(found) if found > u64::from(VERSION) => Err(JournalError::Newer { path: path.to_owned(), found }),
-        _ => serde_json::from_str(&json).map_err(|error| damaged(error.to_string())),
+    match serde_json::from_str::<Entry>(&json) {
+        Ok(entry) if entry.version <= VERSION => Ok(entry),
+        // A newer version may have other members: only the number of the format is read then.
+        read => match serde_json::from_str(&json) {
+            Ok(Format { version }) if version > u64::from(VERSION) => {
+                Err(JournalError::Newer { path: path.to_owned(), found: version })
+            }
+            _ => read.map_err(|error| damaged(error.to_string())),
+        },
     }
+}
+
+/// The part of an entry that no version changes.
+#[derive(serde::Deserialize)]
+struct Format {
+    #[serde(rename = "v")]
+    version: u64,
 }
 
 #[cfg(test)]

@@ -63,10 +63,10 @@ fn a_last_line_torn_at_any_byte_is_cut_off_and_the_rest_is_kept() {
 }
 
 #[test]
-fn a_flipped_bit_anywhere_is_noticed_or_cuts_only_a_last_line_without_its_end() {
+fn a_flipped_bit_anywhere_is_noticed_the_last_end_of_a_line_included() {
     let (_folder, path, _) = written();
     let whole = std::fs::read(&path).unwrap();
-    for position in 0..whole.len() - 1 {
+    for position in 0..whole.len() {
         let mut damaged = whole.clone();
         damaged[position] ^= 0x10;
         std::fs::write(&path, &damaged).unwrap();
