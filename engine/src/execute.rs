@@ -108,7 +108,6 @@ pub async fn execute(
         outputs: BTreeMap::new(),
         running: JoinSet::new(),
         jobs: HashMap::new(),
-        pending: Vec::new(),
         outcome: Outcome::default(),
         draining: false,
     };
@@ -151,7 +150,6 @@ struct Run<'a> {
     outputs: BTreeMap<Address, Value>,
     running: JoinSet<Finished>,
     jobs: HashMap<Id, Job>,
-    pending: Vec<(Address, Change)>,
     outcome: Outcome,
     draining: bool,
 }
@@ -199,7 +197,7 @@ impl Run<'_> {
         Ok(self.outcome)
     }
 
-    /// Writes what is pending together with the intents of everything that may start, then tells and starts.
+    /// Writes what is staged together with the intents of everything that may start, then tells and starts.
     fn record(&mut self, after: Vec<Event>, mut intents: Vec<Intent>) -> Result<(), JournalError> {
         let mut events = after;
         while !self.draining {
@@ -216,9 +214,9 @@ impl Run<'_> {
         }
         for intent in &intents {
             let node = (intent.operation != Operation::Delete).then(|| Box::new(intent.node.clone()));
-            self.pending.push((intent.node.address.clone(), Change::Began { operation: intent.operation, node }));
+            self.journal.stage(intent.node.address.clone(), Change::Began { operation: intent.operation, node });
         }
-        self.journal.append(std::mem::take(&mut self.pending))?;
+        self.journal.write()?;
         for event in events {
             self.sinks.emit(event);
         }
@@ -234,7 +232,7 @@ impl Run<'_> {
             let Some(held) = self.journal.inventory().get(&step.node.address) else { continue };
             let node = Node { inputs: held.node.inputs.clone(), ..step.node.clone() };
             if held.state == State::Present && node != held.node {
-                self.pending.push((node.address.clone(), Change::Found { node: Box::new(node) }));
+                self.journal.stage(node.address.clone(), Change::Found { node: Box::new(node) });
             }
         }
     }
@@ -317,8 +315,8 @@ impl Run<'_> {
         let seconds = job.began.elapsed().as_secs_f64();
         match result {
             Ok((outputs, gone)) => {
-                self.pending
-                    .push((address.clone(), Change::Ended { operation: job.operation, outputs: outputs.clone() }));
+                let ended = Change::Ended { operation: job.operation, outputs: outputs.clone() };
+                self.journal.stage(address.clone(), ended);
                 events.push(Event::StepEnded {
                     address: address.clone(),
                     operation: job.operation,
@@ -354,7 +352,7 @@ impl Run<'_> {
     ) {
         let causes = failure.causes();
         let error = causes.join(": ");
-        self.pending.push((address.clone(), Change::Failed { operation, remains: failure.remains, error }));
+        self.journal.stage(address.clone(), Change::Failed { operation, remains: failure.remains, error });
         if failure.class == Class::Interrupted {
             self.outcome.not_tried.push(address.clone());
             return;

@@ -24,6 +24,8 @@ pub struct Journal {
     path: PathBuf,
     file: File,
     inventory: Inventory,
+    staged: Vec<u8>,
+    illegal: Option<Illegal>,
     broken: bool,
 }
 
@@ -94,7 +96,7 @@ impl Journal {
             file.set_len(whole as u64).and_then(|()| file.sync_data()).map_err(failed("write"))?;
         }
         file.seek(SeekFrom::End(0)).map_err(failed("open"))?;
-        Ok(Self { path: path.to_owned(), file, inventory, broken: false })
+        Ok(Self { path: path.to_owned(), file, inventory, staged: Vec::new(), illegal: None, broken: false })
     }
 
     /// What a journal says, without changing it; empty where there is no file.
@@ -106,35 +108,47 @@ impl Journal {
         }
     }
 
-    /// Everything that may exist, as of the last append.
+    /// Everything that may exist, as of the last entry.
     pub fn inventory(&self) -> &Inventory {
         &self.inventory
     }
 
     /// Writes entries with one synchronisation for all of them.
     pub fn append(&mut self, changes: Vec<(Address, Change)>) -> Result<(), JournalError> {
-        if changes.is_empty() {
-            return Ok(());
+        for (address, change) in changes {
+            self.stage(address, change);
         }
+        self.write()
+    }
+
+    /// Adds an entry that [`Journal::write`] writes: the inventory holds it at once. One that does not follow is refused there.
+    pub(crate) fn stage(&mut self, address: Address, change: Change) {
+        if self.broken || self.illegal.is_some() {
+            return;
+        }
+        let number = self.inventory.last_number() + 1;
+        let entry = Entry { version: VERSION, number, at: Timestamp::now(), address, change };
+        match self.inventory.apply(&entry) {
+            Ok(()) => write_line(&mut self.staged, &entry),
+            Err(illegal) => self.illegal = Some(illegal),
+        }
+    }
+
+    /// Writes what is staged, with one synchronisation for all of it.
+    pub(crate) fn write(&mut self) -> Result<(), JournalError> {
         if self.broken {
             return Err(JournalError::Broken(self.path.clone()));
         }
         // Until all of it is on disk, what the inventory says is ahead of the file: an early return leaves the journal broken.
         self.broken = true;
-        let mut lines = Vec::new();
-        for (address, change) in changes {
-            let entry = Entry {
-                version: VERSION,
-                number: self.inventory.last_number() + 1,
-                at: Timestamp::now(),
-                address,
-                change,
-            };
-            self.inventory.apply(&entry).map_err(|source| illegal(&self.path, source))?;
-            write_line(&mut lines, &entry);
+        if let Some(source) = self.illegal.take() {
+            return Err(illegal(&self.path, source));
         }
-        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
-        written.map_err(|source| JournalError::File { action: "write", path: self.path.clone(), source })?;
+        if !self.staged.is_empty() {
+            let written = self.file.write_all(&self.staged).and_then(|()| self.file.sync_data());
+            written.map_err(|source| JournalError::File { action: "write", path: self.path.clone(), source })?;
+            self.staged.clear();
+        }
         self.broken = false;
         Ok(())
     }
@@ -217,8 +231,8 @@ mod tests {
     fn a_full_disk_is_an_error_and_the_journal_refuses_to_go_on() {
         // /dev/full answers every write with ENOSPC, as a full disk does.
         let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let mut journal =
-            Journal { path: "journal.jsonl".into(), file, inventory: Inventory::default(), broken: false };
+        let (path, inventory, staged) = ("journal.jsonl".into(), Inventory::default(), Vec::new());
+        let mut journal = Journal { path, file, inventory, staged, illegal: None, broken: false };
         let address = Address::new("thing", "a");
         let node = Box::new(Node::new(address.clone(), "thing a", "things"));
         let began = Change::Began { operation: crate::Operation::Create, node: Some(node) };
