@@ -162,7 +162,6 @@ impl Run<'_> {
         stopped_early: bool,
     ) -> Result<Outcome, JournalError> {
         (self.outcome.interrupted, self.draining) = (stopped_early, stopped_early);
-        self.note_new_needs();
         let mut after: Vec<Event> = Vec::new();
         let mut next: Vec<Intent> = Vec::new();
         loop {
@@ -208,9 +207,12 @@ impl Run<'_> {
             for task in admitted {
                 match self.intend(&task) {
                     Some(intent) => intents.push(intent),
-                    None => events.push(self.pass_over(&task)),
+                    None => events.extend(self.pass_over(&task)),
                 }
             }
+        }
+        if self.draining {
+            self.outcome.not_tried.extend(intents.drain(..).map(|intent| intent.node.address));
         }
         for intent in &intents {
             let node = (intent.operation != Operation::Delete).then(|| Box::new(intent.node.clone()));
@@ -224,17 +226,6 @@ impl Run<'_> {
             self.start(intent);
         }
         Ok(())
-    }
-
-    /// Held nodes that stay as they are but whose place in the graph has changed are written down anew.
-    fn note_new_needs(&mut self) {
-        for step in self.plan.values().filter(|step| step.action == Action::Keep) {
-            let Some(held) = self.journal.inventory().get(&step.node.address) else { continue };
-            let node = Node { inputs: held.node.inputs.clone(), ..step.node.clone() };
-            if held.state == State::Present && node != held.node {
-                self.journal.stage(node.address.clone(), Change::Found { node: Box::new(node) });
-            }
-        }
     }
 
     /// The free tasks that the bounds of their kinds let start now.
@@ -252,42 +243,51 @@ impl Run<'_> {
         })
     }
 
-    /// What to call for a task; nothing where its inputs turn out to be what is held already.
+    /// What to call for a task; nothing where it turns out that there is nothing to change.
     fn intend(&mut self, task: &Task) -> Option<Intent> {
         let (address, part) = task;
         let step = self.plan[address];
         let held = self.journal.inventory().get(address);
+        let intent = |operation, node, then| Some(Intent { task: task.clone(), operation, node, then });
         if *part == Part::Delete {
-            let node = held.map_or_else(|| step.node.clone(), |held| held.node.clone());
-            return Some(Intent { task: task.clone(), operation: Operation::Delete, node, then: None });
+            // What lived within something that was deleted meanwhile has gone with it.
+            return intent(Operation::Delete, held?.node.clone(), None);
+        }
+        if step.action == Action::Keep {
+            return None;
         }
         let (inputs, _) = resolve(&step.node.inputs, &|address| {
             self.outputs.get(address).or_else(|| self.journal.inventory().get(address).map(|held| &held.outputs))
         });
         let node = Node { inputs, ..step.node.clone() };
-        let intent = |operation, node, then| Some(Intent { task: task.clone(), operation, node, then });
-        match (&step.action, held) {
-            (Action::Update { drift, .. }, Some(held)) if held.state == State::Present => {
-                if drift.is_none() && held.node.inputs == node.inputs {
-                    return None;
-                }
-                let resource = self.registry.get(address)?;
-                match resource.forces_replacement(&held.node.inputs, &node.inputs) {
-                    Some(_) => intent(Operation::Delete, held.node.clone(), Some(node)),
-                    None => intent(Operation::Update, node, None),
-                }
-            }
+        let Some(held) = held else { return intent(Operation::Create, node, None) };
+        let is_same = held.node.within == node.within;
+        let resource = self.registry.get(address)?;
+        if is_same && resource.forces_replacement(&held.node.inputs, &node.inputs).is_some() {
+            return intent(Operation::Delete, held.node.clone(), Some(node));
+        }
+        match &step.action {
+            Action::Update { drift: None, .. } if held.node.inputs == node.inputs => None,
+            Action::Update { .. } => intent(Operation::Update, node, None),
             _ => intent(Operation::Create, node, None),
         }
     }
 
-    /// Ends a task that has nothing to do.
-    fn pass_over(&mut self, task: &Task) -> Event {
-        if let Some(held) = self.journal.inventory().get(&task.0) {
-            self.outputs.insert(task.0.clone(), held.outputs.clone());
+    /// Ends a task that has nothing to do. What only has another place in the graph than before is written down anew.
+    fn pass_over(&mut self, task: &Task) -> Option<Event> {
+        let (address, part) = task;
+        let step = self.plan[address];
+        if let Some(held) = self.journal.inventory().get(address).filter(|_| *part == Part::Make) {
+            self.outputs.insert(address.clone(), held.outputs.clone());
+            let node = step.placed(held);
+            if held.state == State::Present && node != held.node {
+                self.journal.stage(address.clone(), Change::Found { node: Box::new(node) });
+            }
         }
         self.schedule.fulfil(&Wait::Done(task.clone()));
-        Event::StepEnded { address: task.0.clone(), operation: Operation::Update, seconds: 0.0, unchanged: true }
+        let operation = if *part == Part::Delete { Operation::Delete } else { Operation::Update };
+        let event = Event::StepEnded { address: address.clone(), operation, seconds: 0.0, unchanged: true };
+        step.action.is_change().then_some(event)
     }
 
     fn start(&mut self, intent: Intent) {
@@ -325,18 +325,14 @@ impl Run<'_> {
                 });
                 self.outcome.gone.extend(gone);
                 self.outcome.changed += 1;
-                match job.then {
-                    Some(node) if !self.draining => {
-                        next.push(Intent { task: job.task, operation: Operation::Create, node, then: None });
-                    }
-                    Some(_) => self.outcome.not_tried.push(address),
-                    None => {
-                        if job.task.1 == Part::Make {
-                            self.outputs.insert(address, outputs);
-                        }
-                        self.schedule.fulfil(&Wait::Done(job.task));
-                    }
+                if let Some(node) = job.then {
+                    next.push(Intent { task: job.task, operation: Operation::Create, node, then: None });
+                    return;
                 }
+                if job.task.1 == Part::Make {
+                    self.outputs.insert(address, outputs);
+                }
+                self.schedule.fulfil(&Wait::Done(job.task));
             }
             Err(failure) => self.fail(&address, job.operation, seconds, failure, events),
         }
@@ -385,10 +381,11 @@ impl Run<'_> {
     fn give_up_the_rest(&mut self) {
         let left: Vec<Address> = self.schedule.left().map(|(address, _)| address.clone()).collect();
         for address in left {
-            if self.outcome.not_tried.contains(&address) {
+            let step = self.plan[&address];
+            if self.outcome.not_tried.contains(&address) || step.action == Action::Keep {
                 continue;
             }
-            let title = self.plan[&address].node.title.clone();
+            let title = step.node.title.clone();
             self.sinks.emit(Event::StepNotTried { address: address.clone(), title });
             self.outcome.not_tried.push(address);
         }

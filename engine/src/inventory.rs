@@ -82,6 +82,11 @@ impl Inventory {
         self.held.values()
     }
 
+    /// What lives within a resource.
+    pub(crate) fn inside(&self, container: &Address) -> impl Iterator<Item = &Address> {
+        self.inside.get(container).into_iter().flatten()
+    }
+
     /// Whether nothing can be left in the world.
     pub fn is_empty(&self) -> bool {
         self.held.values().all(|held| !held.node.lasting)
@@ -139,6 +144,10 @@ impl Inventory {
 
     fn insert(&mut self, held: Held) {
         let address = held.node.address.clone();
+        let before = self.held.get(&address).and_then(|before| before.node.within.clone());
+        if before != held.node.within {
+            self.leave(&address, before.as_ref());
+        }
         if let Some(container) = &held.node.within {
             self.inside.entry(container.clone()).or_default().insert(address.clone());
         }
@@ -148,13 +157,16 @@ impl Inventory {
     /// Removes a resource and, with it, everything that lives within it.
     fn remove(&mut self, address: &Address) {
         let removed = self.held.remove(address);
-        if let Some(container) = removed.and_then(|held| held.node.within)
-            && let Some(siblings) = self.inside.get_mut(&container)
-        {
-            siblings.remove(address);
-        }
+        self.leave(address, removed.and_then(|held| held.node.within).as_ref());
+        self.under_way.remove(address);
         for address in self.inside.remove(address).unwrap_or_default() {
             self.remove(&address);
+        }
+    }
+
+    fn leave(&mut self, address: &Address, container: Option<&Address>) {
+        if let Some(siblings) = container.and_then(|container| self.inside.get_mut(container)) {
+            siblings.remove(address);
         }
     }
 }

@@ -88,6 +88,25 @@ impl Action {
     pub fn is_change(&self) -> bool {
         *self != Self::Keep
     }
+
+    /// Whether it may become a replacement once all inputs are known.
+    fn may_replace(&self) -> bool {
+        matches!(self, Self::Update { changes, .. } if changes.iter().any(FieldChange::is_open))
+    }
+}
+
+impl Step {
+    /// What is held, in the place that the graph gives it now.
+    pub(crate) fn placed(&self, held: &Held) -> Node {
+        Node { inputs: held.node.inputs.clone(), ..self.node.clone() }
+    }
+}
+
+impl FieldChange {
+    /// Whether the new value is known only later.
+    fn is_open(&self) -> bool {
+        self.new.as_ref().is_some_and(contains_reference)
+    }
 }
 
 impl Plan {
@@ -112,15 +131,20 @@ pub fn plan(
     registry: &Registry,
 ) -> Result<Plan, PlanError> {
     let mut decided: BTreeMap<Address, Action> = BTreeMap::new();
+    // What goes with a container that is replaced, and what goes with one if that turns out to be replaced.
+    let (mut going, mut may_go) = (BTreeSet::new(), BTreeSet::new());
     let mut steps = Vec::new();
     for node in graph.in_order()? {
         let resource = registry.get(&node.address).ok_or_else(|| PlanError::UnknownKind(node.address.clone()))?;
         let held = inventory.get(&node.address);
         let container = node.within.as_ref().and_then(|container| decided.get(container));
+        let is_within = |set: &BTreeSet<Address>| {
+            held.and_then(|held| held.node.within.as_ref()).is_some_and(|container| set.contains(container))
+        };
+        let (goes, may_go_with) = (is_within(&going), is_within(&may_go));
         let action = match held {
-            Some(_) if matches!(container, Some(Action::Replace { .. })) => Action::Create { because: None },
-            // Whether an unfinished container still holds it is not known before that is finished: to create is to look first.
-            Some(_) if matches!(container, Some(Action::Create { .. })) => unfinished(),
+            None => Action::Create { because: None },
+            Some(held) if goes => with_container(held, inventory),
             Some(held) => {
                 let lookup = |address: &Address| match decided.get(address) {
                     Some(Action::Keep) => inventory.get(address).map(|held| &held.outputs),
@@ -128,19 +152,58 @@ pub fn plan(
                 };
                 let (inputs, _) = resolve(&node.inputs, &lookup);
                 let forced = |old: &Value, new: &Value| resource.forces_replacement(old, new);
-                decide(held, &inputs, observed.get(&node.address), &forced)
+                let action = move_or(held, node, graph, || decide(held, &inputs, observed.get(&node.address), &forced));
+                within(container, may_go_with, action)
             }
-            None => Action::Create { because: None },
         };
+        if goes || matches!(action, Action::Replace { .. }) {
+            going.insert(node.address.clone());
+        }
+        if may_go_with || action.may_replace() {
+            may_go.insert(node.address.clone());
+        }
         decided.insert(node.address.clone(), action.clone());
         steps.push(Step { node: node.clone(), action, held: held.cloned() });
     }
-    steps.extend(deletions(graph, inventory, &decided, registry)?);
+    steps.extend(deletions(graph, inventory, &going, registry)?);
     Ok(Plan { steps })
 }
 
 fn unfinished() -> Action {
     Action::Create { because: Some("an earlier run did not finish it".to_owned()) }
+}
+
+/// What lives within something else than before is another thing. The one before is deleted, unless it goes with that.
+fn move_or(held: &Held, node: &Node, graph: &Graph, otherwise: impl FnOnce() -> Action) -> Action {
+    if held.node.within == node.within {
+        return otherwise();
+    }
+    let place = |within: &Option<Address>| within.as_ref().map_or("none".to_owned(), ToString::to_string);
+    let because = format!("it moves from {} to {}", place(&held.node.within), place(&node.within));
+    let is_whole = matches!(held.state, State::Present | State::MaybeThere);
+    match &held.node.within {
+        Some(container) if is_whole && graph.get(container).is_none() => Action::Create { because: Some(because) },
+        _ => Action::Replace { because, changes: Vec::new() },
+    }
+}
+
+/// What happens to a node that lived within something that is deleted and made anew.
+fn with_container(held: &Held, inventory: &Inventory) -> Action {
+    if goes_with(held, inventory) {
+        return Action::Create { because: None };
+    }
+    Action::Replace { because: "what it lives within is made anew".to_owned(), changes: Vec::new() }
+}
+
+/// What happens to a node within a container to which something happens.
+fn within(container: Option<&Action>, may_go_with: bool, action: Action) -> Action {
+    match (container, &action) {
+        // Whether an unfinished container still holds it is not known before that is finished: to create is to look first.
+        (Some(Action::Create { .. }), Action::Keep | Action::Update { .. }) => unfinished(),
+        // A container that turns out to be made anew takes it along: only then is it known whether it is still there.
+        (_, Action::Keep) if may_go_with => Action::Update { changes: Vec::new(), drift: None },
+        _ => action,
+    }
 }
 
 /// What happens to a node that is held and still wanted, by the table in `docs/architecture.md`.
@@ -150,36 +213,74 @@ fn decide(
     observed: Option<&Observation>,
     forced: &dyn Fn(&Value, &Value) -> Option<String>,
 ) -> Action {
-    match held.state {
-        State::MaybeThere => return unfinished(),
-        State::Leaving | State::Stuck => {
-            return Action::Replace { because: "its deletion did not finish".to_owned(), changes: Vec::new() };
-        }
-        State::Present => {}
+    if matches!(held.state, State::Leaving | State::Stuck) {
+        return Action::Replace { because: "its deletion did not finish".to_owned(), changes: Vec::new() };
     }
     if observed == Some(&Observation::Absent) {
         return Action::Replace { because: "it is gone".to_owned(), changes: Vec::new() };
     }
     let changes = differences(&held.node.inputs, inputs);
+    // A value that is not known yet forces nothing: execution asks again once it is.
+    let forced = if changes.iter().any(FieldChange::is_open) { None } else { forced(&held.node.inputs, inputs) };
+    if let Some(because) = forced {
+        return Action::Replace { because, changes };
+    }
+    if held.state == State::MaybeThere {
+        return unfinished();
+    }
     let drift = match observed {
         Some(Observation::Changed(what)) => Some(what.clone()),
         _ => None,
     };
-    if changes.is_empty() && drift.is_none() {
-        return Action::Keep;
+    if changes.is_empty() && drift.is_none() { Action::Keep } else { Action::Update { changes, drift } }
+}
+
+/// Whether a held resource can be left to the deletion of what it lives within.
+///
+/// It cannot where the way along what it needs leads out of a container and back to it: what is outside is deleted before the
+/// container, and the resource before that.
+fn goes_with(held: &Held, inventory: &Inventory) -> bool {
+    containers(&held.node, inventory).into_iter().all(|container| {
+        let is_inside = |address: &Address| {
+            let node = inventory.get(address).map(|held| &held.node);
+            node.is_some_and(|node| containers(node, inventory).contains(&container))
+        };
+        let mut next = vec![&held.node.address];
+        let mut seen = BTreeSet::new();
+        while let Some(address) = next.pop().filter(|_| held.node.lasting) {
+            let Some(found) = inventory.get(address).filter(|_| seen.insert(address)) else { continue };
+            let needs = found.node.needs.iter().map(|need| &need.address);
+            if is_inside(address) {
+                next.extend(needs.filter(|need| *need != container));
+            } else {
+                // What lives within it may go with it, and with that all that it needs.
+                let onwards: Vec<&Address> = needs.chain(inventory.inside(address)).collect();
+                if onwards.iter().any(|onward| *onward == container || is_inside(onward)) {
+                    return false;
+                }
+                next.extend(onwards);
+            }
+        }
+        true
+    })
+}
+
+/// What a node lives within, and what that lives within, and so on.
+fn containers<'a>(node: &'a Node, inventory: &'a Inventory) -> Vec<&'a Address> {
+    let mut found: Vec<&Address> = Vec::new();
+    let mut next = node.within.as_ref();
+    while let Some(container) = next.filter(|container| !found.contains(container)) {
+        found.push(container);
+        next = inventory.get(container).and_then(|held| held.node.within.as_ref());
     }
-    let known = !changes.iter().any(|change| change.new.as_ref().is_some_and(contains_reference));
-    match forced(&held.node.inputs, inputs) {
-        Some(because) if known => Action::Replace { because, changes },
-        _ => Action::Update { changes, drift },
-    }
+    found
 }
 
 /// Steps for what is held and not wanted any more, dependents first.
 fn deletions(
     graph: &Graph,
     inventory: &Inventory,
-    decided: &BTreeMap<Address, Action>,
+    going: &BTreeSet<Address>,
     registry: &Registry,
 ) -> Result<Vec<Step>, PlanError> {
     let unwanted: BTreeMap<&Address, &Held> = inventory
@@ -194,7 +295,7 @@ fn deletions(
             return Err(PlanError::UnknownKind(address.clone()));
         }
         let container = held.node.within.as_ref().filter(|container| {
-            unwanted.contains_key(container) || matches!(decided.get(*container), Some(Action::Replace { .. }))
+            (unwanted.contains_key(container) || going.contains(*container)) && goes_with(held, inventory)
         });
         let action = match container {
             Some(container) => Action::GoesWith { container: container.clone() },
