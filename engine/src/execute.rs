@@ -85,7 +85,8 @@ impl Outcome {
 ///
 /// - No operation is called before its intent is on disk, and nothing that depends on it starts before its result is.
 /// - Everything that is independent runs at once, within each kind's bound.
-/// - A journal that cannot be written stops the run: nothing new is started, what runs is awaited, and the error is returned.
+/// - A journal that cannot be written stops the run: nothing new is started, what runs is awaited (unless the person abandons
+///   it), and the error is returned.
 pub async fn execute(
     deployment: &str,
     plan: &Plan,
@@ -166,7 +167,8 @@ impl Run<'_> {
         let mut next: Vec<Intent> = Vec::new();
         loop {
             if let Err(error) = self.record(std::mem::take(&mut after), std::mem::take(&mut next)) {
-                while self.running.join_next().await.is_some() {}
+                self.drain();
+                self.wind_up(&mut stop).await;
                 return Err(error);
             }
             if self.running.is_empty() {
@@ -194,6 +196,16 @@ impl Run<'_> {
         }
         self.give_up_the_rest();
         Ok(self.outcome)
+    }
+
+    /// Waits for what runs, of which nothing can be written down any more, unless the person abandons it.
+    async fn wind_up(&mut self, stop: &mut watch::Receiver<Stop>) {
+        tokio::select! {
+            biased;
+            Ok(_) = stop.wait_for(|stop| *stop == Stop::Abandon) => {}
+            () = async { while self.running.join_next().await.is_some() {} } => {}
+        }
+        self.running.shutdown().await;
     }
 
     /// Writes what is staged together with the intents of everything that may start, then tells and starts.
