@@ -61,6 +61,10 @@ fn every_choice() -> Vec<Trial> {
         let name = format!("what_goes_wrong_in_{}_and_again_in_its_recovery_is_recovered_from", name(step));
         trial(name, move |folder| small::twice(step).tell_all(folder))
     });
+    let stopped = STEPS.map(|step| {
+        let name = format!("what_goes_wrong_in_{}_or_is_stopped_is_recovered_from", name(step));
+        trial(name, move |folder| small::stopped(step).tell_all(folder))
+    });
     let pairs = SHAPES.map(|shape| {
         let name = format!("what_goes_wrong_with_two_nodes_{}_is_recovered_from", shape.words());
         trial(name, move |folder| {
@@ -68,7 +72,7 @@ fn every_choice() -> Vec<Trial> {
             all.into_iter().try_for_each(|steps| small::pair(shape, steps).tell_all(folder))
         })
     });
-    bytes.into_iter().chain(twice).chain(pairs).collect()
+    bytes.into_iter().chain(stopped).chain(twice).chain(pairs).collect()
 }
 
 fn all(seeds: u64) -> Vec<Trial> {

@@ -143,7 +143,6 @@ fn choices_of(cloud: &Shared) -> Choices {
 
 const KILLS: Menu = Menu { budget: 1, kills: true, cuts: Cuts::EveryLine, ..Menu::CALM };
 const FAULTS: Menu = Menu { refusals: true, ..KILLS };
-const ANYTHING: Menu = Menu { stops: true, ..FAULTS };
 
 /// One node, killed with its journal cut at every byte.
 pub fn every_byte(step: Step) -> Plot {
@@ -153,7 +152,12 @@ pub fn every_byte(step: Step) -> Plot {
 
 /// One node; something goes wrong twice, the second time while the run recovers from the first.
 pub fn twice(step: Step) -> Plot {
-    Plot { shape: Shape::Apart, steps: vec![step], first: ANYTHING, second: FAULTS }
+    Plot { shape: Shape::Apart, steps: vec![step], first: FAULTS, second: FAULTS }
+}
+
+/// One node; something goes wrong once, or the person stops the run.
+pub fn stopped(step: Step) -> Plot {
+    Plot { shape: Shape::Apart, steps: vec![step], first: Menu { stops: true, ..FAULTS }, second: Menu::CALM }
 }
 
 /// Two nodes; something goes wrong once.
