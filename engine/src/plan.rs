@@ -131,6 +131,7 @@ pub fn plan(
     registry: &Registry,
 ) -> Result<Plan, PlanError> {
     let mut decided: BTreeMap<Address, Action> = BTreeMap::new();
+    let alone = deleted_alone(inventory);
     // What goes with a container that is replaced, and what goes with one if that turns out to be replaced.
     let (mut going, mut may_go) = (BTreeSet::new(), BTreeSet::new());
     let mut steps = Vec::new();
@@ -144,7 +145,7 @@ pub fn plan(
         let (goes, may_go_with) = (is_within(&going), is_within(&may_go));
         let action = match held {
             None => Action::Create { because: None },
-            Some(held) if goes => with_container(held, inventory),
+            Some(held) if goes => with_container(alone.contains(&held.node.address)),
             Some(held) => {
                 let lookup = |address: &Address| match decided.get(address) {
                     Some(Action::Keep) => inventory.get(address).map(|held| &held.outputs),
@@ -165,7 +166,7 @@ pub fn plan(
         decided.insert(node.address.clone(), action.clone());
         steps.push(Step { node: node.clone(), action, held: held.cloned() });
     }
-    steps.extend(deletions(graph, inventory, &going, registry)?);
+    steps.extend(deletions(graph, inventory, &going, &alone, registry)?);
     Ok(Plan { steps })
 }
 
@@ -188,11 +189,11 @@ fn move_or(held: &Held, node: &Node, graph: &Graph, otherwise: impl FnOnce() -> 
 }
 
 /// What happens to a node that lived within something that is deleted and made anew.
-fn with_container(held: &Held, inventory: &Inventory) -> Action {
-    if goes_with(held, inventory) {
-        return Action::Create { because: None };
+fn with_container(is_deleted_alone: bool) -> Action {
+    if is_deleted_alone {
+        return Action::Replace { because: "what it lives within is made anew".to_owned(), changes: Vec::new() };
     }
-    Action::Replace { because: "what it lives within is made anew".to_owned(), changes: Vec::new() }
+    Action::Create { because: None }
 }
 
 /// What happens to a node within a container to which something happens.
@@ -235,34 +236,65 @@ fn decide(
     if changes.is_empty() && drift.is_none() { Action::Keep } else { Action::Update { changes, drift } }
 }
 
-/// Whether a held resource can be left to the deletion of what it lives within.
+/// What cannot be left to the deletion of what it lives within, because that is deleted after something that needs its absence.
 ///
-/// It cannot where the way along what it needs leads out of a container and back to it: what is outside is deleted before the
-/// container, and the resource before that.
-fn goes_with(held: &Held, inventory: &Inventory) -> bool {
-    containers(&held.node, inventory).into_iter().all(|container| {
-        let is_inside = |address: &Address| {
-            let node = inventory.get(address).map(|held| &held.node);
-            node.is_some_and(|node| containers(node, inventory).contains(&container))
+/// That is so where the way along what it needs leads out of a container and back to it: what is outside is deleted before the
+/// container, and the resource before that. And it is so for what needs such a thing beside it.
+fn deleted_alone(inventory: &Inventory) -> BTreeSet<Address> {
+    let inner: Vec<(&Held, Vec<&Address>)> = inventory
+        .iter()
+        .filter(|held| held.node.lasting && held.node.within.is_some())
+        .map(|held| (held, containers(&held.node, inventory)))
+        .collect();
+    let leads_back = |held: &Held, all: &[&Address]| {
+        let mut each = all.iter().enumerate();
+        each.any(|(index, container)| comes_back(held, container, &all[index + 1..], inventory))
+    };
+    let of = |(held, _): &(&Held, Vec<&Address>)| held.node.address.clone();
+    let mut alone: BTreeSet<Address> = inner.iter().filter(|(held, all)| leads_back(held, all)).map(of).collect();
+    loop {
+        let is_beside = |need: &Address, all: &[&Address]| {
+            let node = inventory.get(need).filter(|_| alone.contains(need)).map(|held| &held.node);
+            node.is_some_and(|node| containers(node, inventory).iter().any(|container| all.contains(container)))
         };
-        let mut next = vec![&held.node.address];
-        let mut seen = BTreeSet::new();
-        while let Some(address) = next.pop().filter(|_| held.node.lasting) {
-            let Some(found) = inventory.get(address).filter(|_| seen.insert(address)) else { continue };
-            let needs = found.node.needs.iter().map(|need| &need.address);
-            if is_inside(address) {
-                next.extend(needs.filter(|need| *need != container));
-            } else {
-                // What lives within it may go with it, and with that all that it needs.
-                let onwards: Vec<&Address> = needs.chain(inventory.inside(address)).collect();
-                if onwards.iter().any(|onward| *onward == container || is_inside(onward)) {
-                    return false;
-                }
-                next.extend(onwards);
-            }
+        let needs_one = |(held, all): &&(&Held, Vec<&Address>)| {
+            let needs = || held.node.needs.iter().map(|need| &need.address);
+            !alone.contains(&held.node.address) && needs().any(|need| is_beside(need, all))
+        };
+        let found: Vec<Address> = inner.iter().filter(needs_one).map(of).collect();
+        if found.is_empty() {
+            return alone;
         }
-        true
-    })
+        alone.extend(found);
+    }
+}
+
+/// Whether the way along what a resource needs leads out of a container that it is in and back to that. What lies further
+/// `out` takes the container along, and is no way back.
+fn comes_back(held: &Held, container: &Address, out: &[&Address], inventory: &Inventory) -> bool {
+    let is_inside = |address: &Address| {
+        let node = inventory.get(address).map(|held| &held.node);
+        node.is_some_and(|node| containers(node, inventory).contains(&container))
+    };
+    let mut next = vec![&held.node.address];
+    let mut seen = BTreeSet::new();
+    while let Some(address) = next.pop() {
+        let Some(found) = inventory.get(address).filter(|_| !out.contains(&address) && seen.insert(address)) else {
+            continue;
+        };
+        let needs = found.node.needs.iter().map(|need| &need.address);
+        if is_inside(address) {
+            next.extend(needs.filter(|need| *need != container));
+            continue;
+        }
+        // What lives within it may go with it, and with that all that it needs.
+        let onwards: Vec<&Address> = needs.chain(inventory.inside(address)).collect();
+        if onwards.iter().any(|onward| *onward == container || is_inside(onward)) {
+            return true;
+        }
+        next.extend(onwards);
+    }
+    false
 }
 
 /// What a node lives within, and what that lives within, and so on.
@@ -281,6 +313,7 @@ fn deletions(
     graph: &Graph,
     inventory: &Inventory,
     going: &BTreeSet<Address>,
+    alone: &BTreeSet<Address>,
     registry: &Registry,
 ) -> Result<Vec<Step>, PlanError> {
     let unwanted: BTreeMap<&Address, &Held> = inventory
@@ -295,7 +328,7 @@ fn deletions(
             return Err(PlanError::UnknownKind(address.clone()));
         }
         let container = held.node.within.as_ref().filter(|container| {
-            (unwanted.contains_key(container) || going.contains(*container)) && goes_with(held, inventory)
+            (unwanted.contains_key(container) || going.contains(*container)) && !alone.contains(&held.node.address)
         });
         let action = match container {
             Some(container) => Action::GoesWith { container: container.clone() },
