@@ -62,8 +62,8 @@ impl Cast {
         Address::new(self.0[number].kind, format!("n{number}"))
     }
 
-    /// What is wanted next, in an order of its own.
-    pub fn want(&self, choices: &mut Choices) -> Vec<Wanted> {
+    /// What is wanted next, in an order of its own: half of it stands as it did before, as far as that is possible.
+    pub fn want(&self, earlier: &[Wanted], choices: &mut Choices) -> Vec<Wanted> {
         let mut wanted: Vec<Wanted> = Vec::new();
         let mut left: Vec<usize> = (0..self.0.len()).filter(|_| !choices.one_in(4)).collect();
         while !left.is_empty() {
@@ -74,6 +74,13 @@ impl Cast {
                 .collect();
             let number = choices.of(&free);
             left.retain(|other| *other != number);
+            let has = |number: usize| wanted.iter().any(|it| it.number == number);
+            let stands = |it: &&Wanted| it.number == number && it.needs.iter().all(|(need, _)| has(*need));
+            if let Some(same) = earlier.iter().find(stands).filter(|_| choices.one_in(2)) {
+                let value = if choices.one_in(3) { 1 - same.value } else { same.value };
+                wanted.push(Wanted { value, ..same.clone() });
+                continue;
+            }
             let is_wanted = |place: &&usize| wanted.iter().any(|it| it.number == **place);
             let places: Vec<usize> = self.0[number].within.iter().filter(is_wanted).copied().collect();
             if places.is_empty() && !self.0[number].within.is_empty() {
@@ -129,7 +136,7 @@ impl Cast {
         }
         if let Some((source, is_fixed)) = wanted.fed {
             let field = if is_fixed { "fixed" } else { "fed" };
-            node.inputs[field] = output(&self.address(source), if wanted.value == 0 { "id" } else { "value" });
+            node.inputs[field] = output(&self.address(source), if wanted.number % 2 == 0 { "id" } else { "value" });
         }
         node
     }

@@ -103,6 +103,8 @@ impl Stage {
         let observed =
             if is_destroy { std::collections::BTreeMap::new() } else { registry.observe(journal.inventory()).await };
         let decided = plan(wanted, journal.inventory(), &observed, &registry).map_err(|error| told(&error))?;
+        let said = |step: &engine::Step| format!("  {} {:?}", step.node.address, step.action);
+        self.cloud.lock().tale.say(|| decided.steps.iter().map(said).collect::<Vec<_>>().join("\n"));
         let stop = self.cloud.lock().stop.clone();
         let sinks = Sinks::default();
         let outcome = execute(DEPLOYMENT, &decided, &mut journal, &registry, &sinks, &stop, policy).await;

@@ -58,15 +58,16 @@ pub fn are_the_same_when_told_again(folder: &Path) -> Verdict {
 fn tell(stage: &Stage) -> Verdict {
     let cast = Cast::generate(&mut stage.cloud.lock().choices, 7);
     stage.cloud.lock().tale.say(|| format!("{cast:?}"));
-    let mut wanted = Graph::default();
+    let (mut nodes, mut wanted) = (Vec::new(), Graph::default());
     for _ in 0..=choose(stage, 2) {
-        wanted = {
-            let nodes = cast.want(&mut stage.cloud.lock().choices);
-            stage.cloud.lock().tale.say(|| format!("wanted: {nodes:#?}"));
-            cast.graph(&nodes)
-        };
+        nodes = cast.want(&nodes, &mut stage.cloud.lock().choices);
+        stage.cloud.lock().tale.say(|| format!("wanted: {nodes:#?}"));
+        wanted = cast.graph(&nodes);
         for _ in 0..=choose(stage, 3) {
             disturbed(stage, &wanted)?;
+            if choose(stage, 12) == 0 {
+                stage.cloud.lock().vanish();
+            }
         }
         if choose(stage, 3) == 0 {
             stage.converges(&wanted)?;
