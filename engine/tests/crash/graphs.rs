@@ -52,6 +52,12 @@ impl Cast {
         Self(vec![role(Vec::new(), uses), role(if within { vec![0] } else { Vec::new() }, false)])
     }
 
+    /// A plain thing, a container, and what lives within that.
+    pub fn nest() -> Self {
+        let role = |within| Role { kind: "thing", within, anchored: false };
+        Self(vec![role(Vec::new()), role(Vec::new()), role(vec![1])])
+    }
+
     /// So many plain things that have nothing to do with each other.
     pub fn things(count: usize) -> Self {
         Self((0..count).map(|_| Role { kind: "thing", within: Vec::new(), anchored: false }).collect())
@@ -136,7 +142,7 @@ impl Cast {
         }
         if let Some((source, is_fixed)) = wanted.fed {
             let field = if is_fixed { "fixed" } else { "fed" };
-            node.inputs[field] = output(&self.address(source), if wanted.number % 2 == 0 { "id" } else { "value" });
+            node.inputs[field] = output(&self.address(source), ["id", "value"][wanted.number % 2]);
         }
         node
     }

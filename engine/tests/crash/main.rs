@@ -72,7 +72,10 @@ fn every_choice() -> Vec<Trial> {
             all.into_iter().try_for_each(|steps| small::pair(shape, steps).tell_all(folder))
         })
     });
-    bytes.into_iter().chain(stopped).chain(twice).chain(pairs).collect()
+    let nest = trial("what_goes_wrong_with_a_container_that_turns_out_to_be_replaced_is_recovered_from", |folder| {
+        STEPS.into_iter().try_for_each(|step| small::nest(step).tell_all(folder))
+    });
+    [nest].into_iter().chain(bytes).chain(stopped).chain(twice).chain(pairs).collect()
 }
 
 fn all(seeds: u64) -> Vec<Trial> {

@@ -20,7 +20,7 @@ pub enum Step {
     Delete,
 }
 
-/// How the second node of two stands to the first.
+/// How the nodes stand to each other: the second to the first, where there are two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     Apart,
@@ -28,6 +28,8 @@ pub enum Shape {
     Within,
     Fed,
     FedForGood,
+    /// The third lives within the second, which the first feeds for good.
+    Nest,
 }
 
 pub const STEPS: [Step; 5] = [Step::Keep, Step::Create, Step::Update, Step::Replace, Step::Delete];
@@ -42,6 +44,7 @@ impl Shape {
             Self::Within => "of_which_one_lives_within_the_other",
             Self::Fed => "of_which_one_is_fed_by_the_other",
             Self::FedForGood => "of_which_one_is_fed_by_the_other_for_good",
+            Self::Nest => "in_a_nest",
         }
     }
 }
@@ -72,19 +75,26 @@ pub struct Plot {
 impl Plot {
     /// The graphs before and after; none where they make no sense.
     fn graphs(&self) -> Option<[Graph; 2]> {
-        let cast = Cast::pair(self.shape == Shape::Within, self.shape == Shape::Uses);
+        let cast = match self.shape {
+            Shape::Nest => Cast::nest(),
+            shape => Cast::pair(shape == Shape::Within, shape == Shape::Uses),
+        };
         let graph = |time: usize| {
             let mut wanted: Vec<Wanted> = Vec::new();
             for (number, step) in self.steps.iter().enumerate() {
                 let Some((value, fixed)) = step.states()[time] else { continue };
                 let has_first = number == 1 && wanted.iter().any(|it| it.number == 0);
+                if number == 2 {
+                    wanted.push(Wanted { number, within: Some(1), value, fixed, needs: vec![(1, false)], fed: None });
+                    continue;
+                }
                 if number == 1 && self.shape == Shape::Within && !has_first {
                     return None;
                 }
                 let related = has_first && self.shape != Shape::Apart;
                 let fed = match self.shape {
                     Shape::Fed => Some((0, false)),
-                    Shape::FedForGood => Some((0, true)),
+                    Shape::FedForGood | Shape::Nest => Some((0, true)),
                     _ => None,
                 };
                 let needs = if related { vec![(0, false)] } else { Vec::new() };
@@ -158,6 +168,11 @@ pub fn twice(step: Step) -> Plot {
 /// One node; something goes wrong once, or the person stops the run.
 pub fn stopped(step: Step) -> Plot {
     Plot { shape: Shape::Apart, steps: vec![step], first: Menu { stops: true, ..FAULTS }, second: Menu::CALM }
+}
+
+/// Three nodes, of which the first changes; something goes wrong once.
+pub fn nest(step: Step) -> Plot {
+    Plot { shape: Shape::Nest, steps: vec![step, Step::Keep, Step::Keep], first: FAULTS, second: Menu::CALM }
 }
 
 /// Two nodes; something goes wrong once.
