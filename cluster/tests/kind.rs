@@ -271,11 +271,13 @@ fn left_over(world: &World) {
     assert_eq!(world.observe(&cluster), Observation::Absent, "a cluster without its control plane is none");
     world.create(&cluster).unwrap();
     assert_eq!(docker(&["ps", "-aq", "--no-trunc", "--filter", &format!("id={left}")]), "");
-    let taints = kubectl(
-        world,
-        &["get", "nodes", "-o", "jsonpath={range .items[*]}{.metadata.name} {.spec.taints[*].key}{\"\\n\"}{end}"],
-    );
-    assert_eq!(taints.lines().count(), 2);
+    // A worker has joined before its kubelet has told the API server of it.
+    let look = || {
+        let columns = "jsonpath={range .items[*]}{.metadata.name} {.spec.taints[*].key}{\"\\n\"}{end}";
+        kubectl(world, &["get", "nodes", "-o", columns])
+    };
+    let looks = std::iter::repeat_with(look).inspect(|_| std::thread::sleep(std::time::Duration::from_millis(500)));
+    let taints = looks.take(60).find(|taints| taints.lines().count() == 2).expect("both nodes are there");
     assert!(!taints.contains("node-role.kubernetes.io/control-plane"), "{taints}");
     let gone = world.delete(&cluster);
     assert_eq!(gone.iter().filter(|gone| gone.starts_with("container ")).count(), 2);

@@ -34,6 +34,10 @@ use targets::{Target, Targets};
 /// No statement takes longer, on a machine that is not overloaded.
 const LIMIT: Duration = Duration::from_secs(150);
 
+/// A real cluster is late now and then (a log that is not there yet, an endpoint that is not known everywhere): what it does not
+/// show at once is looked at again. The sandbox has no such excuse.
+const TRIES: usize = 3;
+
 /// How many statements run at the same time: they wait most of the time.
 const AT_ONCE: usize = 24;
 
@@ -108,6 +112,18 @@ fn recordings() -> PathBuf {
 impl Suite {
     /// Runs a statement and compares what it saw with the truth.
     fn hold(&self, target: Target, statement: &Statement) -> Result<(), Failed> {
+        let tries = if target == Target::Kind && !self.records { TRIES } else { 1 };
+        let mut held = Ok(());
+        for _ in 0..tries {
+            held = self.look(target, statement);
+            if held.is_ok() {
+                break;
+            }
+        }
+        held
+    }
+
+    fn look(&self, target: Target, statement: &Statement) -> Result<(), Failed> {
         let cluster = self.targets.get(target, &self.runtime)?;
         let (mut seen, failed) = self.runtime.block_on(run(cluster, statement));
         if self.records {

@@ -138,7 +138,12 @@ pub fn condition(object: &Value, kind: &str, status: &str) -> Option<Value> {
 /// Runs pods by their annotation `fate`: `run` (the default), `succeed`, `fail`, `stuck`.
 async fn kubelet(api: Api) {
     let mut changes = api.changes();
-    while let Ok(changed) = changes.recv().await {
+    loop {
+        let changed = match changes.recv().await {
+            Ok(changed) => changed,
+            Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => continue,
+            Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
+        };
         if changed.resource == kinds::PODS && !changed.removed {
             let (api, namespace, name) = (api.clone(), changed.namespace, changed.name);
             tokio::spawn(async move { act(&api, &namespace, &name).await });
@@ -156,7 +161,13 @@ async fn act(api: &Api, namespace: &str, name: &str) {
     if pod["metadata"].get("deletionTimestamp").is_some() {
         let options = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
         let _ = api.modify(&by, kinds::PODS, Some("status"), place, |pod| finish(pod, "Failed", 137)).await;
-        let _ = api.delete(&by, kinds::PODS, place, &options).await;
+        // Somebody else may write to the pod at the same time; a kubelet tries again.
+        for _ in 0..10 {
+            match api.delete(&by, kinds::PODS, place, &options).await {
+                Err(status) if !status.is_not_found() => tokio::time::sleep(Duration::from_millis(20)).await,
+                _ => return,
+            }
+        }
         return;
     }
     let written = match pod["metadata"]["annotations"]["fate"].as_str().unwrap_or("run") {
