@@ -139,13 +139,13 @@ pub fn condition(object: &Value, kind: &str, status: &str) -> Option<Value> {
 async fn kubelet(api: Api) {
     let mut changes = api.changes();
     loop {
-        let changed = match changes.recv().await {
-            Ok(changed) => changed,
+        let news = match changes.recv().await {
+            Ok(news) => news,
             Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => continue,
             Err(tokio::sync::broadcast::error::RecvError::Closed) => return,
         };
-        if changed.resource == kinds::PODS && !changed.removed {
-            let (api, namespace, name) = (api.clone(), changed.namespace, changed.name);
+        if news.resource == kinds::PODS && !news.removed {
+            let (api, namespace, name) = (api.clone(), news.namespace, news.name);
             tokio::spawn(async move { act(&api, &namespace, &name).await });
         }
     }
