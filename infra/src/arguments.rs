@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -64,6 +65,33 @@ pub struct Target {
     pub node_image: Option<String>,
 }
 
+/// How long to wait for another run of the same deployment.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Wait {
+    /// Wait for another run that holds the deployment, at most so long if a duration is said: `--wait=10m`
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = duration)]
+    #[allow(clippy::option_option, reason = "not said, said alone, said with a duration")]
+    pub wait: Option<Option<Duration>>,
+}
+
+impl Wait {
+    /// The longest time to wait.
+    pub fn longest(self) -> Duration {
+        match self.wait {
+            None => Duration::ZERO,
+            Some(None) => Duration::MAX,
+            Some(Some(longest)) => longest,
+        }
+    }
+}
+
+/// A duration as a person writes it: `90s`, `10m`, `1h 30m`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let read = text.parse::<jiff::SignedDuration>().ok();
+    let right = read.and_then(|duration| Duration::try_from(duration).ok());
+    right.ok_or_else(|| "it is no duration; write for example 90s, 10m or 1h".to_owned())
+}
+
 /// A place where clusters are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Provider {
@@ -120,6 +148,9 @@ pub struct Apply {
     /// Do not ask before changing something
     #[arg(long, short)]
     pub yes: bool,
+    /// How long to wait for another run.
+    #[command(flatten)]
+    pub wait: Wait,
 }
 
 /// `infra plan`
@@ -189,6 +220,9 @@ pub struct Destroy {
     /// Do not ask first
     #[arg(long, short)]
     pub yes: bool,
+    /// How long to wait for another run.
+    #[command(flatten)]
+    pub wait: Wait,
 }
 
 /// `infra images`

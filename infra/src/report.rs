@@ -141,7 +141,9 @@ pub fn of_state(error: StateError) -> Problem {
     let locked = matches!(error, StateError::Locked { .. });
     let problem = Problem::from(error);
     if locked {
-        problem.exit(Exit::Locked).hint("wait until it is done, or stop that process and run the same command again")
+        problem
+            .exit(Exit::Locked)
+            .hint("`--wait` waits until it is done; or stop that process and run the same command again")
     } else {
         problem
     }

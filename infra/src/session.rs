@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use engine::{
-    Deployment, DeploymentLock, Event, Journal, Outcome, Plan, Policy, Record, Registry, Sink, Sinks, Stop, StopHandle,
-    execute,
+    Deployment, DeploymentLock, Event, Journal, Outcome, Patience, Plan, Policy, Record, Registry, Sink, Sinks, Stop,
+    StopHandle, execute,
 };
 
 use providers::kubernetes::Clients;
 use workloads::Vault;
 
+use crate::arguments::Wait;
 use crate::launcher::SelfLauncher;
 use crate::report::{Problem, of_state};
 use crate::settings::Settings;
@@ -41,11 +42,12 @@ pub struct Run {
 
 impl Session {
     /// Makes the deployment's folder where it is missing, takes its lock and reads its journal.
-    pub fn open(deployment: Deployment) -> Result<Self, Problem> {
+    /// Where another run holds it, waits for it at most as long as `wait` says, and says for whom.
+    pub fn open(deployment: Deployment, wait: Wait, settings: &Settings) -> Result<Self, Problem> {
         deployment.make().map_err(of_state)?;
-        let command = std::env::args().collect::<Vec<_>>().join(" ");
-        let waiting = |owner: &str| anstream::eprintln!("{} {owner}: waiting for it", style::change("note:"));
-        let lock = deployment.lock(&command, PATIENCE, waiting).map_err(of_state)?;
+        let waiting = |owner: &str| anstream::eprintln!("{} waiting: {owner}", style::change("note:"));
+        let patience = Patience { run: wait.longest(), child: PATIENCE };
+        let lock = deployment.lock(&settings.owner, settings.lease, patience, waiting).map_err(of_state)?;
         let journal = Journal::open(&deployment.journal())?;
         Ok(Self { deployment, journal, lock })
     }

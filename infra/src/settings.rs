@@ -2,17 +2,25 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::ValueEnum;
-use engine::StateFolder;
+use engine::{Owner, StateFolder};
+use jiff::Timestamp;
 use providers::docker::{Docker, Settings as DockerSettings};
 use providers::kubeconfig;
 
-use crate::arguments::{Global, Provider};
+use crate::arguments::{Global, Provider, duration};
 use crate::report::Problem;
 
 /// The variable with the provider of those who do not say one.
 const USUAL_PROVIDER: &str = "INFRA_PROVIDER";
+
+/// The variable with how long a silent run counts as alive.
+const LEASE: &str = "INFRA_LEASE";
+
+/// Long enough for a machine that is busy or a network that is down for a moment, and not longer than a person wants to wait.
+const USUAL_LEASE: Duration = Duration::from_mins(1);
 
 /// Folders and clients of this process.
 pub struct Settings {
@@ -30,6 +38,10 @@ pub struct Settings {
     pub provider: Option<Provider>,
     /// Where they are made when neither the person nor the scenario says so.
     pub usual_provider: Option<Provider>,
+    /// This run, as a lock names it to others.
+    pub owner: Owner,
+    /// How long a lock of this run counts without a sign of life of it.
+    pub lease: Duration,
     /// Whether to print JSON.
     pub json: bool,
 }
@@ -60,9 +72,35 @@ impl Settings {
             docker: Docker::new(DockerSettings::from_environment(|name| env::var_os(name))),
             provider: global.provider,
             usual_provider: usual_provider()?,
+            owner: owner(),
+            lease: lease()?,
             json: global.json,
         })
     }
+}
+
+/// This run: who, where, what, since when.
+fn owner() -> Owner {
+    let user = ["USER", "LOGNAME"].into_iter().find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()));
+    Owner {
+        user: user.unwrap_or_else(|| format!("user {}", rustix::process::getuid().as_raw())),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        process: std::process::id(),
+        command: env::args().collect::<Vec<_>>().join(" "),
+        since: Timestamp::now(),
+    }
+}
+
+/// How long a run that is not heard of counts as alive where only its lease can tell.
+fn lease() -> Result<Duration, Problem> {
+    let Some(text) = env::var(LEASE).ok().filter(|text| !text.is_empty()) else { return Ok(USUAL_LEASE) };
+    let usable = |lease: Duration| {
+        let is_usable = (Duration::from_secs(1)..=Duration::from_hours(1)).contains(&lease);
+        is_usable.then_some(lease).ok_or_else(|| "it is not between 1s and 1h".to_owned())
+    };
+    duration(&text)
+        .and_then(usable)
+        .map_err(|error| Problem::usage(format!("use {text:?} of {LEASE} as the time of a lease: {error}")))
 }
 
 fn usual_provider() -> Result<Option<Provider>, Problem> {

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use engine::{
-    Address, Context, Deployment, Failure, Gone, Graph, Journal, JournalError, Node, Policy, Resource, Sinks,
-    StateError, StateFolder, Stop, StopHandle, execute, plan,
+    Address, Context, Deployment, DeploymentLock, Failure, Gone, Graph, Journal, JournalError, Node, Owner, Patience,
+    Policy, Resource, Sinks, StateError, StateFolder, Stop, StopHandle, execute, plan,
 };
+use jiff::Timestamp;
 use libtest_mimic::Trial;
 use serde_json::Value;
 
@@ -237,11 +238,17 @@ fn flipped(folder: &Path) -> Verdict {
 pub fn hold_a_lock_if_asked() -> Option<ExitCode> {
     let folder = std::env::var_os(HOLD)?;
     let deployment = StateFolder::new(PathBuf::from(folder)).deployment("test");
-    let lock = deployment.lock("infra apply", Duration::ZERO, |_| {});
+    let lock = lock(&deployment, "infra apply");
     println!("{}", if lock.is_ok() { "held" } else { "refused" });
     // The input ends when whoever started this process is gone.
     let _ = std::io::stdin().lock().read_line(&mut String::new());
     Some(ExitCode::SUCCESS)
+}
+
+fn lock(deployment: &Deployment, command: &str) -> Result<DeploymentLock, StateError> {
+    let (user, host, process) = ("ada".to_owned(), "here".to_owned(), std::process::id());
+    let owner = Owner { user, host, process, command: command.to_owned(), since: Timestamp::now() };
+    deployment.lock(&owner, Duration::from_mins(1), Patience::NONE, |_| {})
 }
 
 fn holder(folder: &Path) -> Verdict<(Child, String)> {
@@ -259,10 +266,10 @@ fn two(folder: &Path) -> Verdict {
     deployment.make().map_err(|error| error.to_string())?;
     let (mut first, said) = holder(folder)?;
     ensure(said == "held", || format!("the first process is {said}"))?;
-    let lock = || deployment.lock("infra destroy", Duration::ZERO, |_| {});
+    let lock = || lock(&deployment, "infra destroy");
     match lock() {
         Err(StateError::Locked { owner, .. }) => {
-            let expected = format!("process {} holds it: `infra apply`, since ", first.id());
+            let expected = format!("process {} of ada@here holds it: `infra apply`, since ", first.id());
             ensure(owner.starts_with(&expected), || owner.clone())?;
         }
         other => return Err(format!("a second process gets {other:?}")),

@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod journal;
+mod lock;
 mod recovery;
 mod runs;
 mod world;

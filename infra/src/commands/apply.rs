@@ -19,7 +19,7 @@ use crate::view::{self, style, summary};
 pub async fn run(command: arguments::Apply, settings: &Settings) -> Result<Exit, Problem> {
     let began = Instant::now();
     let request = Request::new(&command.which, &command.target, settings)?;
-    let mut session = Session::open(request.deployment.clone())?;
+    let mut session = Session::open(request.deployment.clone(), command.wait, settings)?;
     let result = apply(&command, settings, request, &mut session, began).await;
     if session.journal.inventory().last_number() == 0 {
         // Nothing was begun: no empty deployment shall be left to wonder about.

@@ -27,7 +27,7 @@ pub async fn run(command: arguments::Destroy, settings: &Settings) -> Result<Exi
     if !has_journal && labelled.is_empty() {
         return Ok(nothing_there(&deployment, settings));
     }
-    let mut session = Session::open(deployment.clone())?;
+    let mut session = Session::open(deployment.clone(), command.wait, settings)?;
     if !labelled.is_empty() {
         let found =
             labelled.into_iter().map(|node| (node.address.clone(), Change::Found { node: Box::new(node) })).collect();

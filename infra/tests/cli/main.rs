@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod place;
+mod state;
 
 use place::Place;
 
@@ -114,20 +115,6 @@ fn an_empty_list_says_so() {
 #[test]
 fn destroying_an_unknown_name_without_docker_cannot_be_proven_and_fails() {
     insta::assert_snapshot!(Place::new().run(&["destroy", "--name", "ghost", "--yes"]));
-}
-
-#[test]
-fn a_deployment_that_another_process_holds_is_left_alone() {
-    let place = tiny();
-    place.write(
-        "state/deployments/tiny/lock",
-        "{\"process\":PID,\"command\":\"infra apply\",\"since\":\"2026-01-01T00:00:00Z\"}"
-            .replace("PID", &std::process::id().to_string())
-            .as_str(),
-    );
-    let lock = std::fs::File::open(place.path("state/deployments/tiny/lock")).unwrap();
-    lock.lock().unwrap();
-    insta::assert_snapshot!(place.run(&["apply", "tiny", "--yes"]).replace(&std::process::id().to_string(), "PID"));
 }
 
 #[test]
