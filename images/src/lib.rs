@@ -38,7 +38,7 @@ use engine::Registry;
 use providers::docker::Docker;
 
 pub use assemble::Assembled;
-pub use cargo::{Built, CargoError};
+pub use cargo::{Built, CargoError, target};
 pub use context::ContextError;
 pub use declare::{Declared, Delivery, declare};
 pub use dockerfile::DockerfileError;

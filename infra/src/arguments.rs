@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
+
+use crate::commands::completions::{deployments, scenarios};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -47,10 +50,10 @@ pub struct Global {
 #[derive(Clone, Debug, Args)]
 pub struct Which {
     /// A scenario's folder or file, or the name of a deployment [default: the current folder]
-    #[arg(value_name = "SCENARIO")]
+    #[arg(value_name = "SCENARIO", add = ArgValueCompleter::new(scenarios))]
     pub scenario: Option<PathBuf>,
     /// The deployment's name [default: the scenario's name]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(deployments))]
     pub name: Option<String>,
 }
 
@@ -134,6 +137,16 @@ pub enum Command {
     Images(Images),
     /// Look after the sandbox of a deployment: the built-in Kubernetes
     Sandbox(Sandbox),
+    /// Show what this machine lacks for each provider, and how to get it
+    Doctor(Doctor),
+    /// Print the JSON schema of the scenario file, for editors
+    #[command(after_help = SCHEMA_HELP)]
+    Schema(Schema),
+    /// Print the script that makes a shell complete commands, options and deployments
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(Completions),
+    /// Print the manual page, or write those of all commands into a folder
+    Man(Man),
 }
 
 /// `infra apply`
@@ -281,3 +294,75 @@ pub enum SandboxCommand {
 /// `infra list`
 #[derive(Debug, Args)]
 pub struct List {}
+
+/// `infra doctor`
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The kind program [default: `kind` on the PATH]
+    #[arg(long, env = "INFRA_KIND", value_name = "PATH")]
+    pub kind: Option<PathBuf>,
+}
+
+/// How editors learn of the schema.
+const SCHEMA_HELP: &str = "\
+An editor with a YAML language server completes and checks a scenario whose first line names the schema:
+
+  infra schema > scenario.schema.json
+  # yaml-language-server: $schema=scenario.schema.json";
+
+/// `infra schema`
+#[derive(Debug, Args)]
+pub struct Schema {}
+
+/// How a shell takes the script.
+const COMPLETIONS_HELP: &str = "\
+Into the shell's start-up file:
+
+  bash        source <(infra completions bash)
+  zsh         source <(infra completions zsh)
+  fish        infra completions fish | source
+  elvish      eval (infra completions elvish | slurp)
+  powershell  infra completions powershell | Out-String | Invoke-Expression";
+
+/// `infra completions`
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    pub shell: Shell,
+}
+
+/// A shell that completes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU Bash.
+    Bash,
+    /// Elvish.
+    Elvish,
+    /// fish.
+    Fish,
+    /// PowerShell.
+    Powershell,
+    /// Zsh.
+    Zsh,
+}
+
+impl Shell {
+    /// Its program.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bash => "bash",
+            Self::Elvish => "elvish",
+            Self::Fish => "fish",
+            Self::Powershell => "powershell",
+            Self::Zsh => "zsh",
+        }
+    }
+}
+
+/// `infra man`
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Write a page per command into this folder instead
+    #[arg(long, value_name = "FOLDER")]
+    pub out: Option<PathBuf>,
+}

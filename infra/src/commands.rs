@@ -2,13 +2,17 @@
 
 pub mod apply;
 pub mod check;
+pub mod completions;
 pub mod destroy;
+pub mod doctor;
 pub mod images;
 pub mod list;
 pub mod logs;
+pub mod man;
 pub mod open;
 pub mod plan;
 pub mod sandbox;
+pub mod schema;
 pub mod status;
 
 use std::io::{self, IsTerminal, Write};

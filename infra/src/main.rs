@@ -2,6 +2,7 @@
 
 mod arguments;
 mod commands;
+mod doctor;
 mod launcher;
 mod prepare;
 mod receipt;
@@ -13,7 +14,7 @@ mod which;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use arguments::{Arguments, Command, Sandbox, SandboxCommand};
 use report::{Exit, Problem};
@@ -24,6 +25,8 @@ fn main() -> ExitCode {
     if let Some(ended) = sandbox::entry() {
         return ended;
     }
+    // A shell that asks what could be typed next says so in its environment.
+    clap_complete::CompleteEnv::with_factory(Arguments::command).complete();
     let arguments = Arguments::parse();
     let json = arguments.global.json;
     let ended = match run(arguments) {
@@ -40,6 +43,12 @@ fn run(arguments: Arguments) -> Result<Exit, Problem> {
     if let Command::Sandbox(Sandbox { command: SandboxCommand::Run { folder } }) = &arguments.command {
         return commands::sandbox::be_one(folder);
     }
+    match &arguments.command {
+        Command::Completions(command) => return commands::completions::run(command),
+        Command::Man(command) => return commands::man::run(command),
+        Command::Schema(_) => return commands::schema::run(),
+        _ => {}
+    }
     let settings = Settings::new(&arguments.global)?;
     // Two threads: one TLS handshake or digest must not hold up everything else, and more would only cost memory.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -55,6 +64,8 @@ fn run(arguments: Arguments) -> Result<Exit, Problem> {
             Command::List(_) => commands::list::run(&settings).await,
             Command::Images(command) => commands::images::run(command.command.as_ref(), &settings),
             Command::Sandbox(command) => commands::sandbox::run(command.command, &settings).await,
+            Command::Doctor(command) => commands::doctor::run(command, &settings).await,
+            Command::Completions(_) | Command::Man(_) | Command::Schema(_) => unreachable!("they need no settings"),
         }
     });
     // A second interrupt abandons what runs; blocking work must not keep the process alive then.

@@ -54,17 +54,10 @@ impl Settings {
 
     /// From the options and the environment.
     pub fn new(global: &Global) -> Result<Self, Problem> {
-        let home = env::var_os("HOME").map(PathBuf::from);
-        let folder = |chosen: &Option<PathBuf>, variable: &str, below_home: &str| {
-            let base = env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-            let default = || Some(base.or_else(|| Some(home.as_ref()?.join(below_home)))?.join("infra"));
-            chosen.clone().or_else(default).ok_or_else(|| no_home(variable)).and_then(|path| absolute(&path))
-        };
-        let docker_config =
-            env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(home.as_ref()?.join(".docker")));
+        let docker_config = env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(home()?.join(".docker")));
         Ok(Self {
-            state: StateFolder::new(folder(&global.state, "XDG_STATE_HOME", ".local/state")?),
-            cache: folder(&global.cache, "XDG_CACHE_HOME", ".cache")?,
+            state: StateFolder::new(folder(global.state.clone(), "XDG_STATE_HOME", ".local/state")?),
+            cache: folder(global.cache.clone(), "XDG_CACHE_HOME", ".cache")?,
             kubeconfig: kubeconfig::user_file(|name| env::var_os(name))
                 .ok_or_else(|| no_home("KUBECONFIG"))
                 .and_then(|path| absolute(&path))?,
@@ -101,6 +94,23 @@ fn lease() -> Result<Duration, Problem> {
     duration(&text)
         .and_then(usable)
         .map_err(|error| Problem::usage(format!("use {text:?} of {LEASE} as the time of a lease: {error}")))
+}
+
+/// The deployments' folders as the environment alone says it; `None` where it does not.
+pub fn state_folder() -> Option<StateFolder> {
+    let chosen = env::var_os("INFRA_STATE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    Some(StateFolder::new(folder(chosen, "XDG_STATE_HOME", ".local/state").ok()?))
+}
+
+fn home() -> Option<PathBuf> {
+    env::var_os("HOME").map(PathBuf::from)
+}
+
+/// The chosen folder, or else the program's own in the one that a variable names or that is below the home folder.
+fn folder(chosen: Option<PathBuf>, variable: &str, below_home: &str) -> Result<PathBuf, Problem> {
+    let base = env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let default = || Some(base.or_else(|| Some(home()?.join(below_home)))?.join("infra"));
+    chosen.or_else(default).ok_or_else(|| no_home(variable)).and_then(|path| absolute(&path))
 }
 
 fn usual_provider() -> Result<Option<Provider>, Problem> {

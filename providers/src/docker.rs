@@ -58,6 +58,13 @@ impl Docker {
         Ok(&self.connected().await?.host)
     }
 
+    /// The version of the engine that answers, for example `28.3.1`.
+    pub async fn version(&self) -> Result<String, Error> {
+        let version = self.client().await?.version().await;
+        let version = version.map_err(|error| Error::new("ask for the version of Docker", error))?;
+        Ok(version.version.unwrap_or_else(|| "unknown".to_owned()))
+    }
+
     /// The connected client.
     pub(crate) async fn client(&self) -> Result<&bollard::Docker, Error> {
         Ok(&self.connected().await?.client)

@@ -11,6 +11,7 @@ mod problems;
 mod reader;
 mod report;
 mod scenario;
+mod schema;
 mod words;
 mod workspace;
 mod yaml;
@@ -23,3 +24,4 @@ pub use scenario::{
     Check, CheckKind, Cluster, CopiedFiles, Image, ImageSource, KindPart, LocalPort, Provider, Scenario, ServicePort,
     Step,
 };
+pub use schema::SCHEMA;

@@ -124,3 +124,76 @@ fn a_damaged_journal_is_named_with_its_line_and_nothing_is_touched() {
     insta::assert_snapshot!(place.run(&["destroy", "--name", "tiny", "--yes"]));
     assert_eq!(place.read("state/deployments/tiny/journal.jsonl"), "{\"v\":1,\"n\":1}\n");
 }
+
+#[test]
+fn the_doctor_names_what_a_provider_lacks_and_how_to_get_it() {
+    let place = Place::new();
+    let output = place.output_with("", &["doctor", "--provider", "kind"], &[("PATH", "/nowhere")]);
+    assert_eq!(output.status.code(), Some(6));
+    let text = String::from_utf8(output.stdout).unwrap();
+    for words in [
+        "ok       state folder         state, ",
+        "missing  Docker               no Docker Engine answers",
+        "missing  kind                 kind is not installed, or not in PATH",
+        "hint: install kind",
+        "ok       kubectl              not installed; infra does without it",
+        "missing  cargo                not installed",
+        "✗ kind (the usual one) cannot be used: Docker, kind",
+    ] {
+        assert!(text.contains(words), "{words}\n{text}");
+    }
+    assert!(!place.path("state").exists() && !place.path("cache").exists());
+}
+
+#[test]
+fn the_doctor_as_json_says_of_each_provider_whether_it_can_be_used() {
+    let output = Place::new().output("", &["doctor", "--json", "--provider", "kind"]);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((told["usual"].as_str(), told["providers"]["kind"].as_bool()), (Some("kind"), Some(false)));
+    let docker = told["checks"].as_array().unwrap().iter().find(|check| check["name"] == "Docker").unwrap();
+    assert_eq!((docker["part"].as_str(), docker["verdict"].as_str()), (Some("kind"), Some("missing")));
+}
+
+#[test]
+fn the_schema_is_printed_as_it_is() {
+    let output = Place::new().output("", &["schema"]);
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+}
+
+#[test]
+fn every_command_that_is_shown_has_a_page_of_the_manual() {
+    let place = Place::new();
+    assert_eq!(place.run(&["man", "--out", "pages"]), "exit code 0\n--- stdout\n--- stderr\n");
+    let page = place.read("pages/infra.1");
+    assert_eq!(String::from_utf8(place.output("", &["man"]).stdout).unwrap().lines().next(), page.lines().next());
+    let help = place.run(&["--help"]);
+    let commands =
+        help.lines().skip_while(|line| *line != "Commands:").skip(1).map_while(|line| line.split_whitespace().next());
+    for command in commands.filter(|command| *command != "help") {
+        assert!(place.read(&format!("pages/infra-{command}.1")).contains(command), "{command}");
+    }
+    assert!(place.path("pages/infra-sandbox-start.1").exists());
+    assert!(!place.path("pages/infra-sandbox-run.1").exists(), "a hidden command has no page");
+}
+
+#[test]
+fn a_shell_completes_commands_providers_and_deployments() {
+    let place = tiny();
+    place.write("state/deployments/tiny-two/journal.jsonl", "");
+    let completed = |words: &[&str]| {
+        let mut arguments = vec!["--"];
+        arguments.extend(words);
+        let index = (words.len() - 1).to_string();
+        let shell = [("COMPLETE", "bash"), ("_CLAP_COMPLETE_INDEX", &index), ("_CLAP_IFS", "\n")];
+        String::from_utf8(place.output_with("", &arguments, &shell).stdout).unwrap()
+    };
+    assert_eq!(completed(&["infra", "doc"]), "doctor");
+    assert_eq!(completed(&["infra", "plan", "--provider", "k"]), "kind");
+    assert_eq!(completed(&["infra", "status", "--name", "t"]), "tiny-two");
+    assert_eq!(completed(&["infra", "status", "ti"]).lines().collect::<Vec<_>>(), ["tiny-two", "tiny/"]);
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = place.run(&["completions", shell]);
+        assert!(script.starts_with("exit code 0") && script.contains("COMPLETE"), "{shell}: {script}");
+    }
+}

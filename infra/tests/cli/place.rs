@@ -40,6 +40,11 @@ impl Place {
     }
 
     pub fn output(&self, folder: &str, arguments: &[&str]) -> Output {
+        self.output_with(folder, arguments, &[])
+    }
+
+    /// With more in the environment.
+    pub fn output_with(&self, folder: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_infra"))
             .args(arguments)
             .current_dir(self.path(folder))
@@ -49,6 +54,7 @@ impl Place {
             .env("INFRA_CACHE", self.path("cache"))
             .env("DOCKER_HOST", "unix:///nowhere/docker.sock")
             .env("COLUMNS", "100")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .output()
             .unwrap()
