@@ -119,7 +119,7 @@ fn look(inputs: &Value) -> Result<Observation, String> {
     let there = kubeconfig::entry(&inputs.file, &inputs.context).map_err(|error| error.to_string())?;
     // Without the private file there is nothing to compare with; the cluster's own node says what is wrong then.
     let same = wanted.is_none() || wanted == there;
-    Ok(if same { Observation::AsRecorded } else { Observation::Changed("it leads to another cluster".to_owned()) })
+    Ok(if same { Observation::AsRecorded } else { Observation::Changed("it leads to another cluster".into()) })
 }
 
 #[cfg(test)]

@@ -95,17 +95,26 @@ pub fn declare(spec: &Spec, graph: &mut Graph) -> Result<Declared, GraphError> {
     Ok(Declared { cluster, context })
 }
 
-/// Adds a folder of the cluster's only node, for a volume, to the graph. Pure; returns its address and its path in the node.
-pub fn declare_folder(spec: &Spec, name: &str, graph: &mut Graph) -> Result<(Address, String), GraphError> {
+/// The address of a folder of the cluster's only node.
+pub fn folder_address(name: &str) -> Address {
+    Address::new(folder::KIND, name)
+}
+
+/// The path in the node that a folder for a volume usually has.
+pub fn folder_path(name: &str) -> String {
+    format!("/var/lib/infra/volumes/{name}")
+}
+
+/// Adds a folder of the cluster's only node, for a volume, to the graph. Pure; returns its address.
+pub fn declare_folder(spec: &Spec, name: &str, folder: &str, graph: &mut Graph) -> Result<Address, GraphError> {
     let cluster = Address::new(cluster::KIND, spec.name());
-    let folder = format!("/var/lib/infra/volumes/{name}");
-    let mut node = Node::new(Address::new(folder::KIND, name), format!("folder {name} of the node"), "volumes");
-    node.inputs = json!(folder::Inputs { cluster: spec.name(), folder: folder.clone() });
+    let mut node = Node::new(folder_address(name), format!("folder {name} of the node"), "volumes");
+    node.inputs = json!(folder::Inputs { cluster: spec.name(), folder: folder.to_owned() });
     node.needs = vec![Need::milestone(cluster.clone(), cluster::NODES)];
     node.within = Some(cluster);
     let address = node.address.clone();
     graph.add(node)?;
-    Ok((address, folder))
+    Ok(address)
 }
 
 /// Sets the behaviour of `docker-network`, `kind-cluster`, `node-folder` and `kubeconfig-context`.

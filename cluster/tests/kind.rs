@@ -211,7 +211,7 @@ fn adopted_and_restarted(world: &World, cluster: &Held, outputs: &Value) {
     assert_eq!(node(), before);
     docker(&["stop", "infra-cluster-test-control-plane"]);
     let changed = world.observe(cluster);
-    assert!(matches!(&changed, Observation::Changed(how) if how.contains("does not run")), "{changed:?}");
+    assert!(matches!(&changed, Observation::Changed(how) if how.what.contains("does not run")), "{changed:?}");
     assert_eq!(&world.update(cluster).unwrap(), outputs);
     assert_eq!(node(), before);
     assert_eq!(world.observe(cluster), Observation::AsRecorded);

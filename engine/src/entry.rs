@@ -80,4 +80,16 @@ pub enum Change {
         /// The node, its references filled as far as they are known.
         node: Box<Node>,
     },
+    /// What was held under another address is held under this one, without a call: in the world nothing has changed.
+    Moved {
+        /// The address before.
+        from: Address,
+    },
+}
+
+impl Change {
+    /// The oldest version of the format that knows this sort of change.
+    pub(crate) fn version(&self) -> u32 {
+        if matches!(self, Self::Moved { .. }) { 2 } else { 1 }
+    }
 }

@@ -90,6 +90,9 @@ pub enum Event {
         address: Address,
         /// The title of the step.
         title: String,
+        /// What it needs and what failed, where that is the reason.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        because: Option<Address>,
     },
     /// The run is over.
     RunEnded {

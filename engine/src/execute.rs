@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -6,6 +6,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
+use crate::blame::reasons;
 use crate::graph::resolve;
 use crate::schedule::{Part, Schedule, Task, Wait};
 use crate::{
@@ -97,8 +98,12 @@ pub async fn execute(
     policy: Policy,
 ) -> Result<Outcome, JournalError> {
     let (milestones, announced) = mpsc::unbounded_channel();
+    for moved in &plan.moved {
+        journal.stage(moved.to.clone(), Change::Moved { from: moved.from.clone() });
+    }
     let run = Run {
         deployment,
+        steps: &plan.steps,
         plan: plan.steps.iter().map(|step| (&step.node.address, step)).collect(),
         journal,
         registry,
@@ -141,6 +146,7 @@ struct Intent {
 
 struct Run<'a> {
     deployment: &'a str,
+    steps: &'a [Step],
     plan: BTreeMap<&'a Address, &'a Step>,
     journal: &'a mut Journal,
     registry: &'a Registry,
@@ -307,6 +313,8 @@ impl Run<'_> {
         let address = node.address.clone();
         self.sinks.emit(Event::StepBegan { address: address.clone(), title: node.title.clone(), operation });
         let context = Context::new(self.deployment, &address, self.sinks, &self.milestones);
+        let takes_over = self.plan.get(&address).is_some_and(|step| step.action.takes_over());
+        let context = context.taking_over(takes_over);
         let resource = self.registry.get(&address).cloned();
         let old = self.plan.get(&address).and_then(|step| step.held.clone());
         let may_be_given_up = !node.lasting || resource.as_ref().is_some_and(|resource| resource.may_be_given_up());
@@ -391,16 +399,17 @@ impl Run<'_> {
     }
 
     fn give_up_the_rest(&mut self) {
-        let left: Vec<Address> = self.schedule.left().map(|(address, _)| address.clone()).collect();
-        for address in left {
-            let step = self.plan[&address];
-            if self.outcome.not_tried.contains(&address) || step.action == Action::Keep {
-                continue;
-            }
-            let title = step.node.title.clone();
-            self.sinks.emit(Event::StepNotTried { address: address.clone(), title });
-            self.outcome.not_tried.push(address);
+        let failed: BTreeSet<&Address> = self.outcome.failures.iter().map(|(address, _)| address).collect();
+        let mut left: BTreeSet<&Address> = self.outcome.not_tried.iter().collect();
+        let is_change = |address: &&Address| self.plan[*address].action.is_change() && !failed.contains(*address);
+        left.extend(self.schedule.left().map(|(address, _)| address).filter(is_change));
+        let reasons = reasons(self.steps, &failed);
+        for address in &left {
+            let because = reasons.get(*address).copied().cloned();
+            let title = self.plan[*address].node.title.clone();
+            self.sinks.emit(Event::StepNotTried { address: (*address).clone(), title, because });
         }
+        self.outcome.not_tried = left.into_iter().cloned().collect();
     }
 }
 

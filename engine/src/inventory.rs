@@ -1,11 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{Address, Change, Entry, Need, Node, Operation, Remains};
 
 /// What is known of a resource that may exist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// A create or update began and nothing more is known, or it failed and may have left something.
     MaybeThere,
@@ -18,7 +20,7 @@ pub enum State {
 }
 
 /// A resource that may exist: the node with known inputs, its outputs and its state.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Held {
     /// The node, its references filled. Until a create or update has ended, it needs what it needed before, too.
     pub node: Node,
@@ -102,6 +104,9 @@ impl Inventory {
         if entry.number != self.last_number + 1 {
             return Err(Illegal::Number { last: self.last_number, found: entry.number });
         }
+        if let Change::Moved { from } = &entry.change {
+            return self.readdress(entry, from);
+        }
         let before = self.held.get(&entry.address);
         let was_absent = self.under_way.get(&entry.address).is_some_and(|it| it.was_absent);
         let Some(after) = next(before, &entry.change, was_absent) else {
@@ -137,9 +142,40 @@ impl Inventory {
                 self.under_way.insert(address.clone(), UnderWay { needs, was_absent: before.is_none() });
             }
             Change::Ended { .. } => held.node.needs = under_way.map_or(held.node.needs, |it| it.needs),
-            Change::Failed { .. } | Change::Began { .. } | Change::Found { .. } => {}
+            Change::Failed { .. } | Change::Began { .. } | Change::Found { .. } | Change::Moved { .. } => {}
         }
         held
+    }
+
+    /// Holds under the entry's address what was held under another one. What needed it, or lives within it, follows.
+    fn readdress(&mut self, entry: &Entry, from: &Address) -> Result<(), Illegal> {
+        let to = &entry.address;
+        if self.held.contains_key(to) || !self.held.contains_key(from) {
+            let state = if self.held.contains_key(to) { "present" } else { "nothing is moved" };
+            let (change, address) = (describe(&entry.change), to.clone());
+            return Err(Illegal::Transition { number: entry.number, change, address, state: state.to_owned() });
+        }
+        self.last_number = entry.number;
+        let renamed = |address: &mut Address| {
+            if address == from {
+                address.clone_from(to);
+            }
+        };
+        let rename_needs = |needs: &mut Vec<Need>| needs.iter_mut().for_each(|need| renamed(&mut need.address));
+        let mut all = Self { last_number: self.last_number, ..Self::default() };
+        for (_, mut held) in std::mem::take(&mut self.held) {
+            renamed(&mut held.node.address);
+            rename_needs(&mut held.node.needs);
+            held.node.within.iter_mut().for_each(renamed);
+            all.insert(held);
+        }
+        for (mut address, mut under_way) in std::mem::take(&mut self.under_way) {
+            renamed(&mut address);
+            rename_needs(&mut under_way.needs);
+            all.under_way.insert(address, under_way);
+        }
+        *self = all;
+        Ok(())
     }
 
     fn insert(&mut self, held: Held) {
@@ -208,5 +244,6 @@ fn describe(change: &Change) -> String {
         Change::Ended { operation, .. } => format!("{operation} ended"),
         Change::Failed { operation, .. } => format!("{operation} failed"),
         Change::Found { .. } => "found".to_owned(),
+        Change::Moved { from } => format!("move from {from}"),
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{Address, Change, Entry, Illegal, Inventory};
 
 /// The version of the format that this program writes and reads.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The journal of a deployment: an append-only file of entries, one JSON object a line, each with a checksum.
 ///
@@ -127,7 +127,7 @@ impl Journal {
             return;
         }
         let number = self.inventory.last_number() + 1;
-        let entry = Entry { version: VERSION, number, at: Timestamp::now(), address, change };
+        let entry = Entry { version: change.version(), number, at: Timestamp::now(), address, change };
         match self.inventory.apply(&entry) {
             Ok(()) => write_line(&mut self.staged, &entry),
             Err(illegal) => self.illegal = Some(illegal),

@@ -4,6 +4,8 @@
 //! that a journal alone is enough to tear a deployment down. See `docs/architecture.md` for the rules it keeps.
 
 mod address;
+mod blame;
+mod difference;
 mod entry;
 mod event;
 mod execute;
@@ -11,13 +13,16 @@ mod graph;
 mod inventory;
 mod journal;
 mod lock;
+mod narrow;
 mod plan;
 mod resource;
 mod schedule;
 mod state;
 mod timing;
+mod wishes;
 
 pub use address::{Address, InvalidAddress};
+pub use difference::{FieldChange, differences};
 pub use entry::{Change, Entry, Operation};
 pub use event::{Blocker, Event, Record, Sink, Sinks};
 pub use execute::{Outcome, Policy, Stop, StopHandle, execute};
@@ -25,7 +30,8 @@ pub use graph::{Graph, GraphError, Need, Node, output};
 pub use inventory::{Held, Illegal, Inventory, State};
 pub use journal::{Journal, JournalError};
 pub use lock::{Claim, DeploymentLock, Owner, Patience};
-pub use plan::{Action, FieldChange, Plan, PlanError, Step, plan};
-pub use resource::{Class, Context, Failure, Gone, Observation, Registry, Remains, Resource};
+pub use plan::{Action, Drifted, Plan, PlanError, Step, plan, plan_with};
+pub use resource::{Class, Context, Drift, Failure, Gone, Observation, Registry, Remains, Resource};
 pub use state::{Deployment, StateError, StateFolder};
 pub use timing::{Link, Timing, timing};
+pub use wishes::{Existing, InTheWay, MoveError, Moved, Wishes};

@@ -3,14 +3,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::graph::{as_reference, resolve};
-use crate::{Address, Graph, GraphError, Held, Inventory, Node, Observation, Registry, State};
+use crate::difference::differences;
+use crate::graph::resolve;
+use crate::wishes::{InTheWay, MoveError, Moved, Wishes, after};
+use crate::{Address, Drift, FieldChange, Graph, GraphError, Held, Inventory, Node, Observation, Registry, State};
 
 /// What is to be done, decided: execution makes no choice of its own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Plan {
     /// Every node of the graph and every held resource, each after what it needs; deletions come last.
     pub steps: Vec<Step>,
+    /// What somebody else did to what is held, whatever the steps do about it.
+    pub drifted: Vec<Drifted>,
+    /// What of somebody else is in the way: these steps would fail.
+    pub in_the_way: Vec<InTheWay>,
+    /// What gets another address, before any step.
+    pub moved: Vec<Moved>,
+}
+
+/// What looking at the world says of something that is held and not as it was made.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Drifted {
+    /// Its address.
+    pub address: Address,
+    /// What a person reads.
+    pub title: String,
+    /// What was seen.
+    #[serde(flatten)]
+    pub observation: Observation,
 }
 
 /// One node and what happens to it.
@@ -41,9 +61,17 @@ pub enum Action {
     Update {
         /// The inputs that differ, as far as they are known.
         changes: Vec<FieldChange>,
+        /// The field that makes it be deleted and made anew, if it differs once it is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        may_force: Option<String>,
         /// What somebody else changed in it.
         #[serde(skip_serializing_if = "Option::is_none")]
-        drift: Option<String>,
+        drift: Option<Drift>,
+    },
+    /// Somebody else made it: it is taken over, and made as the inputs say.
+    Adopt {
+        /// Whose it is.
+        owner: String,
     },
     /// It is deleted and made anew.
     Replace {
@@ -61,17 +89,6 @@ pub enum Action {
     },
 }
 
-/// One input that differs.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct FieldChange {
-    /// Where in the inputs, for example `manifest.spec.replicas`.
-    pub path: String,
-    /// The value before; none where the field is new.
-    pub old: Option<Value>,
-    /// The value after; none where the field goes. A reference says that it is known only after that step.
-    pub new: Option<Value>,
-}
-
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum PlanError {
@@ -81,12 +98,20 @@ pub enum PlanError {
     /// Nothing knows how to handle a kind.
     #[error("handle {0}: this program knows no such kind of resource")]
     UnknownKind(Address),
+    /// Something cannot be called otherwise.
+    #[error(transparent)]
+    Move(#[from] MoveError),
 }
 
 impl Action {
     /// Whether the step does anything.
     pub fn is_change(&self) -> bool {
         *self != Self::Keep
+    }
+
+    /// Whether it touches what somebody else made or changed.
+    pub(crate) fn takes_over(&self) -> bool {
+        matches!(self, Self::Adopt { .. } | Self::Update { drift: Some(_), .. })
     }
 
     /// Whether it may become a replacement once all inputs are known.
@@ -102,17 +127,10 @@ impl Step {
     }
 }
 
-impl FieldChange {
-    /// Whether the new value is known only later.
-    fn is_open(&self) -> bool {
-        self.new.as_ref().is_some_and(contains_reference)
-    }
-}
-
 impl Plan {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        !self.steps.iter().any(|step| step.action.is_change())
+        self.moved.is_empty() && !self.steps.iter().any(|step| step.action.is_change())
     }
 
     /// The step at an address.
@@ -130,11 +148,51 @@ pub fn plan(
     observed: &BTreeMap<Address, Observation>,
     registry: &Registry,
 ) -> Result<Plan, PlanError> {
+    plan_with(graph, inventory, observed, registry, &Wishes::default())
+}
+
+/// [`plan`], with what the person wants beyond the graph.
+pub fn plan_with(
+    graph: &Graph,
+    inventory: &Inventory,
+    observed: &BTreeMap<Address, Observation>,
+    registry: &Registry,
+    wishes: &Wishes,
+) -> Result<Plan, PlanError> {
+    let drifted = inventory.iter().filter_map(|held| drifted(held, observed)).collect();
+    let moved = wishes.moves(graph, inventory, registry)?;
+    let (steps, in_the_way) = if moved.is_empty() {
+        steps(graph, inventory, observed, registry, wishes)?
+    } else {
+        let mut seen = observed.clone();
+        for Moved { from, to } in &moved {
+            let observation = seen.remove(from);
+            seen.extend(observation.map(|observation| (to.clone(), observation)));
+        }
+        steps(graph, &after(&moved, inventory), &seen, registry, wishes)?
+    };
+    Ok(Plan { steps, drifted, in_the_way, moved })
+}
+
+fn drifted(held: &Held, observed: &BTreeMap<Address, Observation>) -> Option<Drifted> {
+    let node = &held.node;
+    let observation = observed.get(&node.address).filter(|seen| **seen != Observation::AsRecorded && node.lasting)?;
+    Some(Drifted { address: node.address.clone(), title: node.title.clone(), observation: observation.clone() })
+}
+
+/// The steps of a plan, and what is in their way.
+fn steps(
+    graph: &Graph,
+    inventory: &Inventory,
+    observed: &BTreeMap<Address, Observation>,
+    registry: &Registry,
+    wishes: &Wishes,
+) -> Result<(Vec<Step>, Vec<InTheWay>), PlanError> {
     let mut decided: BTreeMap<Address, Action> = BTreeMap::new();
     let alone = deleted_alone(inventory);
     // What goes with a container that is replaced, and what goes with one if that turns out to be replaced.
     let (mut going, mut may_go) = (BTreeSet::new(), BTreeSet::new());
-    let mut steps = Vec::new();
+    let (mut steps, mut in_the_way) = (Vec::new(), Vec::new());
     for node in graph.in_order()? {
         let resource = registry.get(&node.address).ok_or_else(|| PlanError::UnknownKind(node.address.clone()))?;
         let held = inventory.get(&node.address);
@@ -157,6 +215,10 @@ pub fn plan(
                 within(container, may_go_with, action)
             }
         };
+        // What is in a container that is made anew goes with that, whosever it is.
+        let stays = node.within.as_ref().is_none_or(|container| !going.contains(container));
+        let action = if stays { wishes.change(node, held.is_some(), action) } else { action };
+        in_the_way.extend(wishes.in_the_way(node, &action).filter(|_| stays));
         if goes || matches!(action, Action::Replace { .. }) {
             going.insert(node.address.clone());
         }
@@ -167,7 +229,7 @@ pub fn plan(
         steps.push(Step { node: node.clone(), action, held: held.cloned() });
     }
     steps.extend(deletions(graph, inventory, &going, &alone, registry)?);
-    Ok(Plan { steps })
+    Ok((steps, in_the_way))
 }
 
 fn unfinished() -> Action {
@@ -202,7 +264,7 @@ fn within(container: Option<&Action>, may_go_with: bool, action: Action) -> Acti
         // Whether an unfinished container still holds it is not known before that is finished: to create is to look first.
         (Some(Action::Create { .. }), Action::Keep | Action::Update { .. }) => unfinished(),
         // A container that turns out to be made anew takes it along: only then is it known whether it is still there.
-        (_, Action::Keep) if may_go_with => Action::Update { changes: Vec::new(), drift: None },
+        (_, Action::Keep) if may_go_with => Action::Update { changes: Vec::new(), may_force: None, drift: None },
         _ => action,
     }
 }
@@ -222,8 +284,9 @@ fn decide(
     }
     let changes = differences(&held.node.inputs, inputs);
     // A value that is not known yet forces nothing: execution asks again once it is.
-    let forced = if changes.iter().any(FieldChange::is_open) { None } else { forced(&held.node.inputs, inputs) };
-    if let Some(because) = forced {
+    let is_open = changes.iter().any(FieldChange::is_open);
+    let may_force = forced(&held.node.inputs, inputs);
+    if let Some(because) = may_force.clone().filter(|_| !is_open) {
         return Action::Replace { because, changes };
     }
     if held.state == State::MaybeThere {
@@ -233,7 +296,7 @@ fn decide(
         Some(Observation::Changed(what)) => Some(what.clone()),
         _ => None,
     };
-    if changes.is_empty() && drift.is_none() { Action::Keep } else { Action::Update { changes, drift } }
+    if changes.is_empty() && drift.is_none() { Action::Keep } else { Action::Update { changes, may_force, drift } }
 }
 
 /// What cannot be left to the deletion of what it lives within, because that is deleted after something that needs its absence.
@@ -365,43 +428,4 @@ fn dependents_first<'a>(held: &BTreeMap<&'a Address, &'a Held>) -> Vec<&'a Held>
     }
     order.reverse();
     order
-}
-
-/// The smallest differing parts of two values.
-pub(crate) fn differences(old: &Value, new: &Value) -> Vec<FieldChange> {
-    let mut changes = Vec::new();
-    compare("", Some(old), Some(new), &mut changes);
-    changes
-}
-
-fn compare(path: &str, old: Option<&Value>, new: Option<&Value>, changes: &mut Vec<FieldChange>) {
-    match (old, new) {
-        (Some(Value::Object(before)), Some(Value::Object(after))) if !has_reference(old, new) => {
-            let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-            for key in keys {
-                let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                compare(&inner, before.get(key), after.get(key), changes);
-            }
-        }
-        (Some(Value::Array(before)), Some(Value::Array(after))) => {
-            for index in 0..before.len().max(after.len()) {
-                compare(&format!("{path}[{index}]"), before.get(index), after.get(index), changes);
-            }
-        }
-        _ if old == new => {}
-        _ => changes.push(FieldChange { path: path.to_owned(), old: old.cloned(), new: new.cloned() }),
-    }
-}
-
-fn has_reference(old: Option<&Value>, new: Option<&Value>) -> bool {
-    [old, new].into_iter().flatten().any(|value| as_reference(value).is_some())
-}
-
-fn contains_reference(value: &Value) -> bool {
-    as_reference(value).is_some()
-        || match value {
-            Value::Array(items) => items.iter().any(contains_reference),
-            Value::Object(members) => members.values().any(contains_reference),
-            _ => false,
-        }
 }

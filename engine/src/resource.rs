@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::{Address, Blocker, Event, Held, Sinks};
+use crate::{Address, Blocker, Event, Existing, FieldChange, Held, Node, Sinks};
 
 /// The behaviour of one kind of node.
 ///
@@ -42,6 +42,18 @@ pub trait Resource: Send + Sync {
         vec![Observation::AsRecorded; held.len()]
     }
 
+    /// Looks whether something is there already under the names of what is to be made; one answer for each, in order. What
+    /// cannot be looked at is [`Existing::Unknown`]: then `create` finds out.
+    async fn existing(&self, wanted: &[&Node]) -> Vec<Existing> {
+        vec![Existing::Unknown; wanted.len()]
+    }
+
+    /// Whether both inputs mean one and the same thing in the world, so that what was made with the old ones under one address
+    /// can be held with the new ones under another, without a call. Pure.
+    fn is_same(&self, _old: &Value, _new: &Value) -> bool {
+        false
+    }
+
     /// Makes the resource as the inputs say, and returns its outputs (an object).
     async fn create(&self, context: &Context, inputs: &Value) -> Result<Value, Failure>;
 
@@ -55,16 +67,33 @@ pub trait Resource: Send + Sync {
 }
 
 /// What looking at the world says of one resource.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "seen", content = "what", rename_all = "snake_case")]
 pub enum Observation {
     /// It is there, as the journal says.
     AsRecorded,
     /// It is not there.
     Absent,
     /// It is there, but somebody changed it; says what.
-    Changed(String),
+    Changed(Drift),
     /// It could not be looked at; says why.
     Unknown(String),
+}
+
+/// What somebody else changed in a resource.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Drift {
+    /// In a few words, for example `changed by kubectl-edit`.
+    pub what: String,
+    /// The fields that differ from what was made, as far as the resource can tell: the recorded value, and the one that was found.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<FieldChange>,
+}
+
+impl<T: Into<String>> From<T> for Drift {
+    fn from(what: T) -> Self {
+        Self { what: what.into(), fields: Vec::new() }
+    }
 }
 
 /// One thing that was looked up after its deletion and found gone: a line of the receipt.
@@ -175,6 +204,7 @@ pub struct Context {
     address: Address,
     sinks: Sinks,
     milestones: mpsc::UnboundedSender<(Address, String)>,
+    may_take_over: bool,
 }
 
 impl Context {
@@ -189,12 +219,27 @@ impl Context {
             address: address.clone(),
             sinks: sinks.clone(),
             milestones: milestones.clone(),
+            may_take_over: false,
         }
     }
 
     /// A context whose events go to `sinks` and whose milestones go nowhere: for calls outside a run, and for tests.
     pub fn detached(deployment: &str, address: Address, sinks: Sinks) -> Self {
-        Self { deployment: deployment.to_owned(), address, sinks, milestones: mpsc::unbounded_channel().0 }
+        let milestones = mpsc::unbounded_channel().0;
+        Self { deployment: deployment.to_owned(), address, sinks, milestones, may_take_over: false }
+    }
+
+    /// The same, allowed to take over what somebody else made or changed.
+    #[must_use]
+    pub fn taking_over(mut self, may_take_over: bool) -> Self {
+        self.may_take_over = may_take_over;
+        self
+    }
+
+    /// Whether the plan said, and the person agreed, that what somebody else made is adopted, or what somebody else changed is
+    /// put back. Without it, nothing of somebody else is touched.
+    pub fn may_take_over(&self) -> bool {
+        self.may_take_over
     }
 
     /// The deployment's name, which everything made is labelled with.

@@ -109,7 +109,7 @@ fn tasks_of(step: &Step) -> Vec<Task> {
         // A new place in the graph counts from when all that is needed there is done.
         Action::Keep if step.held.as_ref().is_some_and(|held| step.placed(held) != held.node) => vec![task(Part::Make)],
         Action::Keep | Action::GoesWith { .. } => Vec::new(),
-        Action::Create { .. } | Action::Update { .. } => vec![task(Part::Make)],
+        Action::Create { .. } | Action::Adopt { .. } | Action::Update { .. } => vec![task(Part::Make)],
         Action::Replace { .. } => vec![task(Part::Delete), task(Part::Make)],
         Action::Delete => vec![task(Part::Delete)],
     }

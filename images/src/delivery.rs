@@ -218,7 +218,7 @@ impl Resource for Deliveries {
                     match lacks.len() {
                         0 if !nodes.is_empty() => Observation::AsRecorded,
                         lacking if lacking == nodes.len() => Observation::Absent,
-                        _ => Observation::Changed(format!("node {} lacks it", lacks.join(", "))),
+                        _ => Observation::Changed(format!("node {} lacks it", lacks.join(", ")).into()),
                     }
                 }
             }

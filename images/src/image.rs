@@ -124,7 +124,7 @@ impl Images {
         match store.recall::<String>("references", &inputs.key()) {
             Some(digest) if store.manifest(&digest).is_err() => Observation::Absent,
             Some(digest) if held.outputs["digest"] == digest.as_str() => Observation::AsRecorded,
-            Some(_) => Observation::Changed("the image cache holds another one".to_owned()),
+            Some(_) => Observation::Changed("the image cache holds another one".into()),
             None => Observation::Absent,
         }
     }

@@ -15,7 +15,8 @@ use crate::commands::completions::{deployments, scenarios};
     version,
     about = "Turn one scenario folder into a running machine-learning system on Kubernetes, and back into nothing.",
     after_help = "Exit codes: 0 done, 1 a step failed, 2 wrong usage, 3 wrong scenario, 4 a wait ended without success, 5 a check failed,\n\
-                  6 this machine lacks something, 7 it belongs to somebody else, 8 another process holds it, 130 interrupted.",
+                  6 this machine lacks something, 7 it belongs to somebody else, 8 another process holds it,\n\
+                  10 there is something to do (`plan --exit-code`), 130 interrupted.",
     max_term_width = 110,
     propagate_version = true
 )]
@@ -66,6 +67,20 @@ pub struct Target {
     /// The image of kind's nodes [default: the scenario's, else kind's own]
     #[arg(long, env = "INFRA_NODE_IMAGE", value_name = "IMAGE")]
     pub node_image: Option<String>,
+}
+
+/// Which part of the scenario is wanted, and how.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Wanted {
+    /// Only this and what it needs, as a plan names it or as kubectl does: deployment/web, image/web (repeatable)
+    #[arg(long = "target", value_name = "ADDRESS")]
+    pub targets: Vec<String>,
+    /// Delete this and make it anew (repeatable)
+    #[arg(long, value_name = "ADDRESS")]
+    pub replace: Vec<String>,
+    /// Take over objects that are there already and that infra did not make; destroy deletes them, too
+    #[arg(long)]
+    pub adopt: bool,
 }
 
 /// How long to wait for another run of the same deployment.
@@ -119,7 +134,7 @@ impl Provider {
 pub enum Command {
     /// Make the world as the scenario says: cluster, images, objects; wait until it works; check it
     Apply(Apply),
-    /// Show what apply would do, and do nothing
+    /// Show what apply would do, and what was changed outside of infra; do nothing
     Plan(Plan),
     /// Show what runs, and what blocks what does not
     Status(Status),
@@ -152,12 +167,15 @@ pub enum Command {
 /// `infra apply`
 #[derive(Debug, Args)]
 pub struct Apply {
-    /// Which scenario.
+    /// Which scenario, or a saved plan.
     #[command(flatten)]
     pub which: Which,
     /// Where.
     #[command(flatten)]
     pub target: Target,
+    /// Which part, and how.
+    #[command(flatten)]
+    pub wanted: Wanted,
     /// Do not ask before changing something
     #[arg(long, short)]
     pub yes: bool,
@@ -175,6 +193,15 @@ pub struct Plan {
     /// Where.
     #[command(flatten)]
     pub target: Target,
+    /// Which part, and how.
+    #[command(flatten)]
+    pub wanted: Wanted,
+    /// Write the plan into a file, which `infra apply FILE` carries out if nothing has moved on
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// End with exit code 10 where there is something to do
+    #[arg(long)]
+    pub exit_code: bool,
 }
 
 /// `infra status`
@@ -230,6 +257,9 @@ pub struct Destroy {
     /// Which deployment.
     #[command(flatten)]
     pub which: Which,
+    /// Only this and what needs it (repeatable); the rest stays
+    #[arg(long = "target", value_name = "ADDRESS")]
+    pub targets: Vec<String>,
     /// Do not ask first
     #[arg(long, short)]
     pub yes: bool,

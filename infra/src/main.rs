@@ -1,5 +1,6 @@
 //! The command line of infra: the only crate that prints, reads flags or the environment, or picks an exit code.
 
+mod addressing;
 mod arguments;
 mod commands;
 mod doctor;
@@ -7,6 +8,7 @@ mod launcher;
 mod prepare;
 mod receipt;
 mod report;
+mod saved;
 mod session;
 mod settings;
 mod view;

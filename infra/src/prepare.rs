@@ -1,15 +1,20 @@
 //! From a scenario to a plan: load, lower, look at the world, decide. What `plan` and `apply` share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::sync::Arc;
 
-use engine::{Deployment, Inventory, Node, Plan, Registry, State, plan};
+use engine::{
+    Address, Deployment, Existing, Graph, Inventory, Node, Observation, Plan, Registry, State, Wishes, plan_with,
+};
 use scenarios::{Lowered, Scenario, ServiceAddress};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::arguments::{self, Provider, Which};
-use crate::report::{Problem, of_report, print_report};
+use crate::addressing::find_all;
+use crate::arguments::{self, Provider, Wanted, Which};
+use crate::report::{Problem, of_plan, of_report, print_report};
+use crate::saved::SavedPlan;
 use crate::session::registry;
 use crate::settings::Settings;
 use crate::which::{check_name, scenario_file};
@@ -20,7 +25,32 @@ pub struct Request {
     pub scenario: Scenario,
     /// Its deployment.
     pub deployment: Deployment,
-    target: arguments::Target,
+    /// Where, with what.
+    pub target: arguments::Target,
+    wanted: Wanted,
+    /// The saved plan that is to be carried out, where it is one.
+    pub saved: Option<SavedPlan>,
+}
+
+/// What is wanted beyond the scenario.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Selection {
+    /// The only parts that are wanted; all where there is none.
+    targets: BTreeSet<Address>,
+    /// What is made anew.
+    replace: BTreeSet<Address>,
+    /// Whether what somebody else made is taken over.
+    adopt: bool,
+}
+
+/// What a plan follows from, besides the journal.
+pub struct Basis {
+    /// What the scenario means.
+    pub graph: Graph,
+    /// What was seen of what is held.
+    pub observed: BTreeMap<Address, Observation>,
+    /// What is there already under the names of what is to be made.
+    pub existing: BTreeMap<Address, Existing>,
 }
 
 /// Everything that is needed to carry a plan out.
@@ -37,16 +67,52 @@ pub struct Prepared {
     pub addresses: Vec<ServiceAddress>,
     /// What looks wrong, or is different from what the scenario says.
     pub warnings: Vec<String>,
+    /// What was wanted beyond the scenario.
+    pub selection: Selection,
+    /// How many steps that do something are no part of the plan, because only other ones are wanted.
+    pub left_out: usize,
+    /// What the plan follows from.
+    pub basis: Basis,
 }
 
 impl Request {
     /// Loads the scenario; its problems are all reported at once.
-    pub fn new(which: &Which, target: &arguments::Target, settings: &Settings) -> Result<Self, Problem> {
+    pub fn new(
+        which: &Which,
+        target: &arguments::Target,
+        wanted: &Wanted,
+        settings: &Settings,
+    ) -> Result<Self, Problem> {
         let file = scenario_file(which)?;
         let scenario = scenarios::load(&file).map_err(of_report)?;
         let name = which.name.clone().unwrap_or_else(|| scenario.name.clone());
         check_name(&name)?;
-        Ok(Self { deployment: settings.state.deployment(&name), scenario, target: target.clone() })
+        let (target, wanted) = (target.clone(), wanted.clone());
+        Ok(Self { deployment: settings.state.deployment(&name), scenario, target, wanted, saved: None })
+    }
+
+    /// The same for a saved plan, which says all that others say with options.
+    pub fn of_saved(saved: SavedPlan, settings: &Settings) -> Result<Self, Problem> {
+        let which = Which { scenario: Some(saved.scenario.clone()), name: Some(saved.deployment.clone()) };
+        let request = Self::new(&which, &saved.target(), &Wanted::default(), settings)?;
+        Ok(Self { saved: Some(saved), ..request })
+    }
+
+    /// The person's choice, or that of the saved plan.
+    fn provider(&self, inventory: &Inventory, settings: &Settings) -> Result<Provider, Problem> {
+        match &self.saved {
+            Some(saved) => saved.provider(),
+            None => Ok(provider_of(&self.scenario, inventory, settings)),
+        }
+    }
+
+    fn selection(&self, graph: &Graph, inventory: &Inventory) -> Result<Selection, Problem> {
+        if let Some(saved) = &self.saved {
+            return Ok(saved.selection.clone());
+        }
+        let nodes: Vec<&Node> = graph.nodes().chain(inventory.iter().map(|held| &held.node)).collect();
+        let Wanted { targets, replace, adopt } = &self.wanted;
+        Ok(Selection { targets: find_all(targets, &nodes)?, replace: find_all(replace, &nodes)?, adopt: *adopt })
     }
 }
 
@@ -57,30 +123,50 @@ impl Prepared {
     }
 }
 
-/// Makes the plan. Changes nothing but caches.
+/// Makes the plan. Changes nothing but caches. A saved plan is refused where this is not the same one any more.
 pub async fn prepare(
-    request: Request,
+    request: &Request,
     inventory: &Inventory,
     settings: &Settings,
     lock: Option<Arc<File>>,
 ) -> Result<Prepared, Problem> {
-    let Request { scenario, deployment, target } = request;
+    let Request { scenario, deployment, target, .. } = request;
     if !settings.json {
         print_report(&scenarios::Report { problems: Vec::new(), warnings: scenario.warnings.clone() });
     }
-    let provider = provider_of(&scenario, inventory, settings);
-    let lowering = target_of(&deployment, &target, provider, inventory, settings);
-    let Lowered { graph, vault, addresses, warnings } = scenarios::lower(&scenario, &lowering).await?;
+    let provider = request.provider(inventory, settings)?;
+    let lowering = target_of(deployment, target, provider, inventory, settings);
+    let Lowered { graph, vault, addresses, warnings, moved } = scenarios::lower(scenario, &lowering).await?;
+    let selection = request.selection(&graph, inventory)?;
     let registry = registry(settings, &vault, lock);
     let observed = registry.observe(inventory).await;
-    let plan = plan(&graph, inventory, &observed, &registry)?;
+    let existing = registry.existing(&graph, inventory, &observed).await;
+    let (replace, adopt) = (selection.replace.clone(), selection.adopt);
+    let wishes = Wishes { replace, moved, existing, adopt };
+    let mut plan = plan_with(&graph, inventory, &observed, &registry, &wishes).map_err(of_plan)?;
+    let all = changes(&plan);
+    if !selection.targets.is_empty() {
+        plan = plan.narrowed(&selection.targets);
+    }
+    let left_out = all - changes(&plan);
     let warnings = scenario
         .warnings
         .iter()
         .map(|warning| format!("{}: {}", warning.place(), warning.message))
         .chain(warnings)
         .collect();
-    Ok(Prepared { name: deployment.name().to_owned(), provider, plan, registry, addresses, warnings })
+    let basis = Basis { graph, observed, existing: wishes.existing };
+    let name = deployment.name().to_owned();
+    let prepared = Prepared { name, provider, plan, registry, addresses, warnings, selection, left_out, basis };
+    if let Some(saved) = &request.saved {
+        saved.check(&prepared, inventory)?;
+    }
+    Ok(prepared)
+}
+
+/// How many steps do something.
+fn changes(plan: &Plan) -> usize {
+    plan.steps.iter().filter(|step| step.action.is_change()).count()
 }
 
 /// The person's choice, else where the deployment is (nobody is moved by a flag that was left out), else the scenario's choice,
@@ -121,10 +207,11 @@ fn target_of(
         kind: target.kind.clone(),
         node_image: target.node_image.clone(),
         kubeconfig: settings.kubeconfig.clone(),
-        // Only what is certainly there binds the plan: a cluster that was never finished may get other ports.
+        // Only what is certainly there binds the plan: a cluster that was never finished may get other ports. A folder may hold
+        // data all the same.
         held: inventory
             .iter()
-            .filter(|held| held.state == State::Present)
+            .filter(|held| held.state == State::Present || held.node.address.kind() == "node-folder")
             .map(|held| (held.node.address.clone(), held.node.inputs.clone()))
             .collect::<BTreeMap<_, _>>(),
     }

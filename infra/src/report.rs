@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use engine::{Class, Outcome, StateError};
+use engine::{Class, Outcome, PlanError, StateError};
 use scenarios::Report;
 use serde_json::json;
 
@@ -30,6 +30,8 @@ pub enum Exit {
     Foreign = 7,
     /// Another process holds it.
     Locked = 8,
+    /// A plan has something to do, and the person asked for this code.
+    Changes = 10,
     /// The person stopped it.
     Interrupted = 130,
 }
@@ -126,6 +128,17 @@ impl<E: Error> From<E> for Problem {
             next = cause.source();
         }
         Self { causes, hint: None, exit: Exit::Failed, report: None }
+    }
+}
+
+/// The problem of a plan; what the scenario says of moves is a problem of the scenario.
+pub fn of_plan(error: PlanError) -> Problem {
+    let is_move = matches!(error, PlanError::Move(_));
+    let problem = Problem::from(error);
+    if is_move {
+        problem.exit(Exit::Scenario).hint("correct the entry under `moved:`, or take it out")
+    } else {
+        problem
     }
 }
 

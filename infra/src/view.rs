@@ -1,5 +1,6 @@
 //! What a person reads: plan, progress, summary, receipt. The only place that knows a terminal.
 
+pub mod change;
 pub mod plan;
 pub mod progress;
 pub mod style;

@@ -17,7 +17,7 @@ pub use error::{FieldConflict, FieldError, KubernetesError};
 pub use forward::{Forward, ForwardTarget, Port};
 pub use identity::{Identity, Kind};
 pub use logs::{LogLine, LogOptions};
-pub use objects::{FIELD_MANAGER, Propagation, Selection};
+pub use objects::{Conflicts, FIELD_MANAGER, Propagation, Selection};
 pub use watch::Change;
 
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

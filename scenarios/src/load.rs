@@ -2,6 +2,7 @@
 
 mod checks;
 mod images;
+mod moved;
 mod services;
 mod steps;
 mod uses;
@@ -107,6 +108,8 @@ fn scenario(reader: &mut Reader<'_>, document: &Node, file: &Path, folder: &Path
         .field(reader, "local_ports")
         .map(|field| services::local_ports(reader, &field, &services))
         .unwrap_or_default();
+    let names: Vec<&str> = checks.iter().map(|check| check.value.name.as_str()).collect();
+    let moved = table.field(reader, "moved").map(|field| moved::read(reader, &field, &names)).unwrap_or_default();
     table.close(reader);
 
     uses::namespaces(reader, namespace.as_ref(), &steps);
@@ -126,6 +129,7 @@ fn scenario(reader: &mut Reader<'_>, document: &Node, file: &Path, folder: &Path
         steps,
         checks: checks.into_iter().map(|check| check.value).collect(),
         local_ports,
+        moved,
         warnings: Vec::new(),
     })
 }

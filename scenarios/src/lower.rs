@@ -54,6 +54,8 @@ pub struct Lowered {
     pub addresses: Vec<ServiceAddress>,
     /// What is different from what the scenario says, for a person.
     pub warnings: Vec<String>,
+    /// What is called otherwise than before: the address before, and the one now.
+    pub moved: Vec<(Address, Address)>,
 }
 
 /// Where a port of a Service answers.
@@ -103,7 +105,7 @@ pub async fn lower(scenario: &Scenario, target: &Target) -> Result<Lowered, Lowe
     let spec = objects::spec(scenario, target, &cluster, places, &ports, volumes, &datasets);
     workloads::declare(&spec, &vault, &mut graph)?;
     graph.in_order()?;
-    Ok(Lowered { graph, vault, addresses: ports.addresses(), warnings: ports.warnings })
+    Ok(Lowered { graph, vault, addresses: ports.addresses(), warnings: ports.warnings, moved: scenario.moved.clone() })
 }
 
 /// The private kubeconfig of the deployment's cluster.

@@ -2,6 +2,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use engine::Address;
+
 use crate::manifest::Manifest;
 use crate::report::Problem;
 
@@ -32,6 +34,8 @@ pub struct Scenario {
     pub checks: Vec<Check>,
     /// The ports on this machine that were asked for.
     pub local_ports: Vec<LocalPort>,
+    /// What is called otherwise than before: the address before, and the one now.
+    pub moved: Vec<(Address, Address)>,
     /// What looks wrong but does not stand in the way.
     pub warnings: Vec<Problem>,
 }

@@ -83,6 +83,41 @@ async fn a_claim_on_one_node_gets_a_folder_of_it_unless_it_has_a_volume_already(
 }
 
 #[tokio::test]
+async fn a_claim_that_is_called_otherwise_keeps_its_folder_and_a_new_one_gets_another() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let mut scenario = load(Path::new("mnist-rnn")).unwrap_or_else(|report| panic!("{report}"));
+    let before = lower(&scenario, &target(cache.path())).await.expect("a graph").graph;
+    let path =
+        |graph: &Graph, name: &str| node(graph, &format!("node-folder/mnist-rnn/{name}")).inputs["folder"].clone();
+    let usual = path(&before, "model");
+    let claims = |name: &str| -> Value {
+        json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "namespace": "mnist-rnn"}, "spec": {"resources": {"requests": {"storage": "1Gi"}}}})
+    };
+    let addresses =
+        ["model", "weights"].map(|name| format!("node-folder/mnist-rnn/{name}").parse().expect("an address"));
+    scenario.moved = vec![addresses.clone().into()];
+    let claim = |name: &'static str| {
+        move |manifest: &mut scenarios::Manifest| {
+            if manifest.value["kind"] == "PersistentVolumeClaim" {
+                manifest.value = claims(name);
+            }
+        }
+    };
+    scenario.steps.iter_mut().flat_map(|step| &mut step.manifests).for_each(claim("weights"));
+    let renamed = Target { held: held(&before), ..target(cache.path()) };
+    let after = lower(&scenario, &renamed).await.expect("a graph").graph;
+    assert_eq!(path(&after, "weights"), usual);
+
+    // Once it was moved, the journal knows the new name only; what takes the old one is another claim.
+    let moved = Target { held: held(&after), ..target(cache.path()) };
+    assert_eq!(path(&lower(&scenario, &moved).await.expect("a graph").graph, "weights"), usual);
+    scenario.steps.iter_mut().flat_map(|step| &mut step.manifests).for_each(claim("model"));
+    scenario.moved.clear();
+    assert_ne!(path(&lower(&scenario, &moved).await.expect("a graph").graph, "model"), usual);
+}
+
+#[tokio::test]
 async fn the_same_scenario_gives_the_same_graph() {
     let (one, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
     let first = lowered(&target(one.path())).await;

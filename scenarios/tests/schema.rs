@@ -24,6 +24,7 @@ const OF_SHAPE: &[&str] = &[
     "bad-image-settings",
     "bad-image-source",
     "bad-local-ports",
+    "bad-moved",
     "bad-name-too-long",
     "bad-names",
     "bad-not-a-table",

@@ -4,6 +4,7 @@
 
 mod check;
 mod declare;
+mod drift;
 mod explain;
 mod failure;
 mod follow;
@@ -33,7 +34,7 @@ pub use manifest::DEPLOYMENT_LABEL;
 pub use ready::ReadyError;
 pub use spec::{Check, Expectation, Manifest, NodePort, NodeVolume, Question, Spec, Step};
 pub use status::{PodStatus, WorkloadStatus, status};
-pub use vault::{Unknown, Vault};
+pub use vault::{SEAL, Unknown, Vault};
 
 use engine::Registry;
 use providers::kubernetes::Clients;

@@ -1,9 +1,12 @@
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use engine::{Context, Failure, Gone, Held, Observation, Resource};
-use providers::kubernetes::{Client, Clients, Identity, Kind, KubernetesError, ObjectMeta, Propagation, Selection};
+use engine::{Context, Drift, Existing, Failure, Gone, Held, Node, Observation, Resource};
+use futures::StreamExt;
+use providers::kubernetes::{
+    Client, Clients, Conflicts, Identity, Kind, KubernetesError, ObjectMeta, Propagation, Selection,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -11,7 +14,10 @@ use crate::failure::ObjectError;
 use crate::listing::{Listings, Names};
 use crate::manifest::{DEPLOYMENT_LABEL, deployment_of};
 use crate::vault::Vault;
-use crate::{immutable, leave, owned};
+use crate::{drift, immutable, leave, owned};
+
+/// So many objects that somebody changed are read at once.
+const CLOSER_LOOKS: usize = 16;
 
 /// A Kubernetes object, kept as its manifest says by server-side apply.
 pub(crate) struct Object {
@@ -41,14 +47,27 @@ pub(crate) struct Outputs {
 /// What an object belongs to, seen from one deployment.
 enum Owner {
     Us,
-    Other(String),
+    /// Another deployment: nobody takes it from there.
+    Deployment(String),
+    /// Nobody that infra knows: it may be adopted.
+    Nobody(String),
+}
+
+/// What is there under the name of an object that is to be made.
+fn existing(found: &ObjectMeta, inputs: &Inputs, deployment: &str) -> Existing {
+    match owner(found, deployment) {
+        Owner::Us => drift::taken_by(&inputs.manifest, found)
+            .map_or(Existing::Free, |manager| Existing::Changed(format!("changed by {manager}").into())),
+        Owner::Deployment(owner) => Existing::Foreign { owner, may_be_adopted: false },
+        Owner::Nobody(owner) => Existing::Foreign { owner, may_be_adopted: true },
+    }
 }
 
 fn owner(metadata: &ObjectMeta, deployment: &str) -> Owner {
     match metadata.labels.as_ref().and_then(|labels| labels.get(DEPLOYMENT_LABEL)) {
         Some(owner) if owner == deployment => Owner::Us,
-        Some(other) => Owner::Other(format!("belongs to the deployment {other}")),
-        None => Owner::Other("was not made by infra".into()),
+        Some(other) => Owner::Deployment(format!("belongs to the deployment {other}")),
+        None => Owner::Nobody("was not made by infra".into()),
     }
 }
 
@@ -75,10 +94,40 @@ impl Resource for Object {
         });
         let lists: BTreeMap<ListKey, Result<Names, String>> =
             futures::future::join_all(lists).await.into_iter().collect();
-        let pairs = held.iter().zip(&inputs);
-        pairs
-            .map(|(held, inputs)| inputs.as_ref().map_or_else(unreadable, |inputs| compare(held, inputs, &lists)))
-            .collect()
+        let mut seen: Vec<Observation> = Vec::new();
+        let mut looks = Vec::new();
+        for (index, (held, inputs)) in held.iter().zip(inputs).enumerate() {
+            let observation = inputs.as_ref().map_or_else(unreadable, |inputs| compare(held, inputs, &lists));
+            if let (Observation::Changed(drift), Some(inputs)) = (&observation, inputs) {
+                let drift = drift.clone();
+                looks.push(async move { (index, self.look_closer(&inputs, drift).await) });
+            }
+            seen.push(observation);
+        }
+        let mut closer = futures::stream::iter(looks).buffer_unordered(CLOSER_LOOKS);
+        while let Some((index, drift)) = closer.next().await {
+            seen[index] = Observation::Changed(drift);
+        }
+        seen
+    }
+
+    async fn existing(&self, wanted: &[&Node]) -> Vec<Existing> {
+        let inputs: Vec<Option<Inputs>> =
+            wanted.iter().map(|node| serde_json::from_value(node.inputs.clone()).ok()).collect();
+        let keys =
+            inputs.iter().flatten().map(list_key).map(|(kubeconfig, kind, namespace, _)| (kubeconfig, kind, namespace));
+        let lists = keys.collect::<BTreeSet<_>>().into_iter().map(|key| async {
+            let list = self.list(&key.0, &key.1, &Selection { namespace: key.2.clone(), ..Selection::default() }).await;
+            (key, list.ok())
+        });
+        let lists: BTreeMap<_, Option<Names>> = futures::future::join_all(lists).await.into_iter().collect();
+        let look = |inputs: &Option<Inputs>| {
+            let inputs = inputs.as_ref()?;
+            let (kubeconfig, kind, namespace, deployment) = list_key(inputs);
+            let names = lists[&(kubeconfig, kind, namespace)].as_ref()?;
+            Some(names.get(&inputs.identity.name).map_or(Existing::Free, |found| existing(found, inputs, &deployment)))
+        };
+        inputs.iter().map(|inputs| look(inputs).unwrap_or(Existing::Unknown)).collect()
     }
 
     async fn create(&self, context: &Context, inputs: &Value) -> Result<Value, Failure> {
@@ -133,7 +182,7 @@ fn compare(held: &Held, inputs: &Inputs, lists: &BTreeMap<ListKey, Result<Names,
         return Observation::AsRecorded;
     }
     Observation::Changed(match owned::last_other_writer(metadata) {
-        Some(manager) => format!("changed by {manager}"),
+        Some(manager) => format!("changed by {manager}").into(),
         None => "changed by somebody else".into(),
     })
 }
@@ -141,10 +190,20 @@ fn compare(held: &Held, inputs: &Inputs, lists: &BTreeMap<ListKey, Result<Names,
 impl Object {
     /// The deployment's objects of a kind in a namespace. An absent namespace or kind has none.
     async fn look(&self, (kubeconfig, kind, namespace, deployment): &ListKey) -> Result<Names, KubernetesError> {
-        let client = self.clients.get(kubeconfig);
         let selection = Selection { namespace: namespace.clone(), ..Selection::default() };
-        let selection = selection.labels(format!("{DEPLOYMENT_LABEL}={deployment}"));
-        match client.list_metadata(kind, &selection).await {
+        self.list(kubeconfig, kind, &selection.labels(format!("{DEPLOYMENT_LABEL}={deployment}"))).await
+    }
+
+    /// The fields in which an object that somebody changed differs. Where it cannot be read, only that somebody did.
+    async fn look_closer(&self, inputs: &Inputs, drift: Drift) -> Drift {
+        match self.clients.get(&inputs.kubeconfig).get(&inputs.identity).await {
+            Ok(Some(live)) => Drift { fields: drift::fields(&inputs.manifest, &live, &self.vault), ..drift },
+            _ => drift,
+        }
+    }
+
+    async fn list(&self, kubeconfig: &Path, kind: &Kind, selection: &Selection) -> Result<Names, KubernetesError> {
+        match self.clients.get(kubeconfig).list_metadata(kind, selection).await {
             Ok(found) => {
                 Ok(Names::new(found.into_iter().map(|found| (found.name.clone().unwrap_or_default(), found)).collect()))
             }
@@ -165,18 +224,23 @@ impl Object {
             .await
             .map_err(|source| ObjectError::apply(identity, source))?;
         if let Some(found) = names.get(&identity.name) {
-            if let Owner::Other(owner) = owner(found, context.deployment()) {
-                return Err(ObjectError::Foreign { identity: identity.clone(), owner });
+            match owner(found, context.deployment()) {
+                Owner::Nobody(_) if context.may_take_over() => {}
+                Owner::Nobody(owner) | Owner::Deployment(owner) => {
+                    return Err(ObjectError::Foreign { identity: identity.clone(), owner });
+                }
+                Owner::Us => {}
             }
             if found.deletion_timestamp.is_some() {
                 leave::until_gone(context, client, identity, found.uid.as_deref().unwrap_or_default()).await?;
             }
         }
+        let conflicts = if context.may_take_over() { Conflicts::AreOverridden } else { Conflicts::AreErrors };
         let manifest = self
             .vault
             .reveal(&inputs.manifest)
             .map_err(|source| ObjectError::Secret { identity: identity.clone(), source })?;
-        let applied = client.patiently(|| client.apply(identity, &manifest)).await;
+        let applied = client.patiently(|| client.apply(identity, &manifest, conflicts)).await;
         let metadata = applied.map_err(|source| ObjectError::apply(identity, source))?;
         Ok(json!(Outputs {
             owned: owned::hash(&metadata),

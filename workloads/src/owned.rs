@@ -1,5 +1,6 @@
 //! Whose fields an object's fields are.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use providers::kubernetes::{FIELD_MANAGER, ObjectMeta};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -10,15 +11,18 @@ use crate::vault::hexadecimal;
 /// the same when a status changes or others add fields of their own.
 pub(crate) fn hash(metadata: &ObjectMeta) -> String {
     let mut sha = Sha256::new();
-    let ours = metadata.managed_fields.iter().flatten().filter(|entry| {
-        entry.manager.as_deref() == Some(FIELD_MANAGER)
-            && entry.operation.as_deref() == Some("Apply")
-            && entry.subresource.is_none()
-    });
+    let ours = metadata.managed_fields.iter().flatten().filter(|entry| is_ours(entry));
     for fields in ours.filter_map(|entry| entry.fields_v1.as_ref()) {
         feed(&mut sha, &fields.0);
     }
     hexadecimal(&sha.finalize()[..16])
+}
+
+/// Whether these are the fields that we have applied.
+pub(crate) fn is_ours(entry: &ManagedFieldsEntry) -> bool {
+    entry.manager.as_deref() == Some(FIELD_MANAGER)
+        && entry.operation.as_deref() == Some("Apply")
+        && entry.subresource.is_none()
 }
 
 /// Members are fed in the order of their names, whatever order the API server sends them in.

@@ -87,7 +87,8 @@ pub struct NodePort {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check {
-    /// Its name.
+    /// Its name. It is no part of what is asked: a check that is only called otherwise is not asked again.
+    #[serde(default, skip_serializing)]
     pub name: String,
     /// The service's namespace.
     pub namespace: String,

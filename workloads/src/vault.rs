@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 /// Stands before a sealed value; no base64 text holds a colon.
-const SEAL: &str = "sealed:";
+pub const SEAL: &str = "sealed:";
 
 /// The values of Secrets, in memory only. A clone is another handle on the same ones.
 ///
@@ -93,6 +93,11 @@ impl Vault {
             }
         }
         Ok(revealed)
+    }
+
+    /// What stands for a value that must not be seen: the same for the same value of the same name.
+    pub(crate) fn sealed(&self, name: &str, value: &str) -> String {
+        self.hash(name, value)
     }
 
     fn hash(&self, name: &str, value: &str) -> String {

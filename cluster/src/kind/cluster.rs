@@ -215,7 +215,7 @@ fn observation(containers: &[Container], inputs: &Inputs) -> Observation {
         .collect();
     match stopped.first_key_value() {
         None => Observation::AsRecorded,
-        Some((name, state)) => Observation::Changed(format!("{name} does not run ({state})")),
+        Some((name, state)) => Observation::Changed(format!("{name} does not run ({state})").into()),
     }
 }
 

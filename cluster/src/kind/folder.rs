@@ -56,6 +56,10 @@ impl Resource for NodeFolder {
         ["cluster", "folder"].into_iter().find(|field| old[*field] != new[*field]).map(ToOwned::to_owned)
     }
 
+    fn is_same(&self, old: &Value, new: &Value) -> bool {
+        self.forces_replacement(old, new).is_none()
+    }
+
     async fn observe(&self, held: &[&Held]) -> Vec<Observation> {
         let looks = held.iter().map(|held| self.look(&held.node.inputs));
         let looks = futures::future::join_all(looks).await.into_iter();

@@ -37,8 +37,8 @@ impl SandboxCluster {
         }
         Ok(match self.0.running(&inputs.folder)? {
             Some(_) if inputs.kubeconfig.is_file() => Observation::AsRecorded,
-            Some(_) => Observation::Changed(format!("{} is missing", inputs.kubeconfig.display())),
-            None => Observation::Changed("it does not run".to_owned()),
+            Some(_) => Observation::Changed(format!("{} is missing", inputs.kubeconfig.display()).into()),
+            None => Observation::Changed("it does not run".into()),
         })
     }
 }

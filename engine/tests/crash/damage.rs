@@ -202,11 +202,11 @@ fn newer(folder: &Path) -> Verdict {
     // Only the last line is newer: a newer program has gone on with an older journal, with members that nobody knows here.
     let count = fs::read_to_string(&stage.journal).map_err(|error| error.to_string())?.lines().count();
     rewritten(&stage.journal, |index, body| {
-        if index + 1 == count { r#"{"v":2,"n":"new","what":["new"]"#.to_owned() } else { body.to_owned() }
+        if index + 1 == count { r#"{"v":3,"n":"new","what":["new"]"#.to_owned() } else { body.to_owned() }
     })?;
     let before = fs::read(&stage.journal).map_err(|error| error.to_string())?;
     let said = stage.run(&Graph::default(), Policy::GoOn, Menu::CALM).err().unwrap_or_default();
-    ensure(said.contains("which a newer version of this program wrote (format 2, known is 1)"), || said.clone())?;
+    ensure(said.contains("which a newer version of this program wrote (format 3, known is 2)"), || said.clone())?;
     ensure(fs::read(&stage.journal).is_ok_and(|after| after == before), || "the journal has changed".to_owned())
 }
 

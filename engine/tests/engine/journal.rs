@@ -86,11 +86,11 @@ fn a_damaged_line_is_named() {
 #[test]
 fn a_newer_format_is_refused_by_name() {
     let (_folder, path, _) = written();
-    let body = std::fs::read_to_string(&path).unwrap().lines().next().unwrap().replacen("\"v\":1", "\"v\":2", 1);
+    let body = std::fs::read_to_string(&path).unwrap().lines().next().unwrap().replacen("\"v\":1", "\"v\":3", 1);
     let body = body.rsplit_once(",\"crc\"").unwrap().0;
     let line = format!("{body},\"crc\":\"{:08x}\"}}\n", crc32fast::hash(body.as_bytes()));
     std::fs::write(&path, line).unwrap();
-    assert!(matches!(Journal::read(&path).unwrap_err(), JournalError::Newer { found: 2, .. }));
+    assert!(matches!(Journal::read(&path).unwrap_err(), JournalError::Newer { found: 3, .. }));
 }
 
 #[test]

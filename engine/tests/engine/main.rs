@@ -3,6 +3,7 @@
 
 mod journal;
 mod lock;
+mod plans;
 mod recovery;
 mod runs;
 mod world;

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use engine::{
-    Address, Context, Failure, Gone, Graph, Held, Journal, Node, Observation, Outcome, Policy, Registry, Remains,
-    Resource, Sinks, StopHandle, execute, plan,
+    Address, Class, Context, Existing, Failure, Gone, Graph, Held, Journal, Node, Observation, Outcome, Plan, Policy,
+    Registry, Remains, Resource, Sinks, StopHandle, Wishes, execute, plan, plan_with,
 };
 use serde_json::{Value, json};
 
@@ -37,6 +37,8 @@ pub struct World {
     pub unannounced: Vec<String>,
     /// Things that somebody else changed.
     pub drifted: BTreeSet<Address>,
+    /// Things that somebody else made.
+    pub foreign: BTreeSet<Address>,
 }
 
 /// A handle on a world that all behaviours share.
@@ -89,15 +91,31 @@ impl Resource for Thing {
     async fn observe(&self, held: &[&Held]) -> Vec<Observation> {
         let world = self.world.0.lock().unwrap();
         let look = |held: &&Held| match &held.node.address {
-            address if world.drifted.contains(address) => Observation::Changed("color".to_owned()),
+            address if world.drifted.contains(address) => Observation::Changed("color".into()),
             address if world.things.contains_key(address) || !held.node.lasting => Observation::AsRecorded,
             _ => Observation::Absent,
         };
         held.iter().map(look).collect()
     }
 
+    async fn existing(&self, wanted: &[&Node]) -> Vec<Existing> {
+        let world = self.world.0.lock().unwrap();
+        let foreign = || Existing::Foreign { owner: "was not made by infra".to_owned(), may_be_adopted: true };
+        wanted
+            .iter()
+            .map(|node| if world.foreign.contains(&node.address) { foreign() } else { Existing::Free })
+            .collect()
+    }
+
+    fn is_same(&self, old: &Value, new: &Value) -> bool {
+        old["name"].is_string() && old["name"] == new["name"]
+    }
+
     async fn create(&self, context: &Context, inputs: &Value) -> Result<Value, Failure> {
         let address = context.address().clone();
+        if self.world.0.lock().unwrap().foreign.contains(&address) && !context.may_take_over() {
+            return Err(Failure::from("it was not made by infra").class(Class::Foreign).nothing_remains());
+        }
         if inputs["milestone"].is_string() {
             context.milestone(inputs["milestone"].as_str().unwrap());
             tokio::task::yield_now().await;
@@ -105,6 +123,7 @@ impl Resource for Thing {
         let made = inputs.clone();
         self.call("create", context, move |world| {
             world.drifted.remove(&address);
+            world.foreign.remove(&address);
             world.things.insert(address, made);
         })
         .await?;
@@ -172,6 +191,23 @@ pub async fn run(world: &Shared, journal: &Path, wanted: &Graph, policy: Policy,
     let observed = registry.observe(journal.inventory()).await;
     let plan = plan(wanted, journal.inventory(), &observed, &registry).unwrap();
     execute("test", &plan, &mut journal, &registry, &Sinks::default(), stop, policy).await.unwrap()
+}
+
+/// The plan of an apply with wishes, after a look at the world.
+pub async fn planned(world: &Shared, journal: &Path, wanted: &Graph, mut wishes: Wishes) -> Plan {
+    let registry = registry(world, journal);
+    let inventory = Journal::read(journal).unwrap();
+    let observed = registry.observe(&inventory).await;
+    wishes.existing = registry.existing(wanted, &inventory, &observed).await;
+    plan_with(wanted, &inventory, &observed, &registry, &wishes).unwrap()
+}
+
+/// Carries a plan out; tells what happened to `sinks`.
+pub async fn carry_out(world: &Shared, journal: &Path, plan: &Plan, sinks: &Sinks) -> Outcome {
+    let registry = registry(world, journal);
+    let mut journal = Journal::open(journal).unwrap();
+    let stop = StopHandle::default();
+    execute("test", plan, &mut journal, &registry, sinks, &stop, Policy::StopAtFailure).await.unwrap()
 }
 
 /// [`run`] for an apply that nobody stops.

@@ -152,7 +152,7 @@ async fn delivered() {
     assert!(again["sent_bytes"].as_u64().unwrap() < 10_000, "nothing but the manifest: {again}");
 
     on_node(&nodes[1], &["ctr", "-n", "k8s.io", "images", "rm", "--sync", reference]);
-    let lacking = Observation::Changed(format!("node {} lacks it", nodes[1]));
+    let lacking = Observation::Changed(format!("node {} lacks it", nodes[1]).into());
     assert_eq!(bench.observe(&graph, "delivery", &second, &sent).await, lacking);
     bench.create(&graph, "delivery", &second).await.map_err(|failure| text(&failure)).unwrap();
     assert_eq!(bench.observe(&graph, "delivery", &second, &sent).await, Observation::AsRecorded);

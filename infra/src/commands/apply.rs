@@ -7,10 +7,11 @@ use engine::{Action, Outcome, Policy, Step, timing};
 use providers::kind::{self, Kind};
 use serde_json::json;
 
-use crate::arguments;
+use crate::arguments::{self, Wanted};
 use crate::commands::{confirm, plan};
 use crate::prepare::{Prepared, Request, needs_docker, prepare};
 use crate::report::{self, Exit, Problem};
+use crate::saved;
 use crate::session::{Run, Session};
 use crate::settings::Settings;
 use crate::view::{self, style, summary};
@@ -18,24 +19,41 @@ use crate::view::{self, style, summary};
 /// Runs the command.
 pub async fn run(command: arguments::Apply, settings: &Settings) -> Result<Exit, Problem> {
     let began = Instant::now();
-    let request = Request::new(&command.which, &command.target, settings)?;
+    let request = request(&command, settings)?;
+    // A plan that was saved before the first apply has made the folder, and needs the key in it again.
+    let was_there = request.deployment.folder().exists();
     let mut session = Session::open(request.deployment.clone(), command.wait, settings)?;
-    let result = apply(&command, settings, request, &mut session, began).await;
-    if session.journal.inventory().last_number() == 0 {
+    let result = apply(&command, settings, &request, &mut session, began).await;
+    if session.journal.inventory().last_number() == 0 && !was_there {
         // Nothing was begun: no empty deployment shall be left to wonder about.
         session.remove()?;
     }
     result
 }
 
+/// What is to be applied: a scenario, or a saved plan, which is told from one by what the file holds.
+fn request(command: &arguments::Apply, settings: &Settings) -> Result<Request, Problem> {
+    let Some(saved) = command.which.scenario.as_deref().map(saved::read).transpose()?.flatten() else {
+        return Request::new(&command.which, &command.target, &command.wanted, settings);
+    };
+    let Wanted { targets, replace, adopt } = &command.wanted;
+    let is_changed = !targets.is_empty() || !replace.is_empty() || *adopt;
+    if is_changed || command.which.name.is_some() || settings.provider.is_some() {
+        let options = "--name, --provider, --target, --replace and --adopt";
+        return Err(Problem::usage("change a saved plan: it is carried out as it was made, or not at all")
+            .hint(format!("leave {options} out, or make a new plan with them")));
+    }
+    Request::of_saved(saved, settings)
+}
+
 async fn apply(
     command: &arguments::Apply,
     settings: &Settings,
-    request: Request,
+    request: &Request,
     session: &mut Session,
     began: Instant,
 ) -> Result<Exit, Problem> {
-    let scenario = request.scenario.file.clone();
+    let scenario = &request.scenario.file;
     let prepared = prepare(request, session.journal.inventory(), settings, Some(session.lock_file()?)).await?;
     if prepared.plan.is_empty() {
         nothing_to_do(&prepared, settings, began);
@@ -45,17 +63,34 @@ async fn apply(
         plan::print(&prepared);
         println!();
     }
-    if !command.yes && !confirm("Go on?")? {
+    refuse_in_the_way(&prepared)?;
+    // Whoever carries out a saved plan has read it.
+    if !command.yes && request.saved.is_none() && !confirm("Go on?")? {
         anstream::eprintln!("nothing was changed");
         return Ok(Exit::Interrupted);
     }
-    missing_parts(&prepared, command.target.kind.as_deref(), settings).await?;
+    missing_parts(&prepared, request.target.kind.as_deref(), settings).await?;
     let scenario = std::path::absolute(scenario)?.to_str().map(ToOwned::to_owned);
     let run = session
         .run("apply", scenario, &prepared.plan, &prepared.registry, Policy::StopAtFailure, settings.json)
         .await?;
     conclude(&prepared, &run, settings);
     Ok(report::of_outcome(&run.outcome))
+}
+
+/// Refuses to begin where something of somebody else is in the way, before anything is journalled or made.
+fn refuse_in_the_way(prepared: &Prepared) -> Result<(), Problem> {
+    let found = &prepared.plan.in_the_way;
+    let Some(first) = found.first() else { return Ok(()) };
+    let more = found.len() - 1;
+    let more = if more == 0 { String::new() } else { format!(", and {more} more like it") };
+    let hint = if found.iter().all(|it| it.may_be_adopted) {
+        "say --adopt to take it over (destroy will delete it, too), or delete it, or choose another name"
+    } else {
+        "choose another name or namespace, or destroy the deployment that it belongs to"
+    };
+    let what = format!("make {}: it is there already and {}{more}", first.title, first.owner);
+    Err(Problem::usage(what).exit(Exit::Foreign).hint(hint))
 }
 
 /// Refuses to begin on a machine that lacks what the plan needs, before anything is journalled or made.
@@ -95,7 +130,9 @@ fn nothing_to_do(prepared: &Prepared, settings: &Settings, began: Instant) {
         );
         return;
     }
-    anstream::println!("{}: nothing to do  {}", prepared.name, style::dim(view::duration(seconds)));
+    anstream::print!("{}", view::plan::outside(&prepared.plan));
+    let part = plan::part(prepared.left_out);
+    anstream::println!("{}: nothing to do{part}  {}", prepared.name, style::dim(view::duration(seconds)));
     print_addresses(prepared);
 }
 
@@ -116,6 +153,10 @@ fn conclude(prepared: &Prepared, run: &Run, settings: &Settings) {
     println!();
     print_addresses(prepared);
     anstream::print!("\n{}", summary::timing(&timing));
+    if prepared.left_out > 0 {
+        let part = format!("only a part was applied{}; ", plan::part(prepared.left_out));
+        anstream::println!("\n{}{}", style::change(part), "the same command without it does the rest");
+    }
     anstream::println!("\n{}", style::dim(format!("infra destroy --name {} removes everything again", prepared.name)));
 }
 
@@ -124,6 +165,9 @@ fn summary_of(prepared: &Prepared, outcome: &Outcome, timing: &engine::Timing) -
         "event": "summary",
         "success": outcome.is_success(),
         "changed": outcome.changed,
+        "failed": outcome.failures.iter().map(|(address, _)| address).collect::<Vec<_>>(),
+        "not_tried": outcome.not_tried,
+        "left_out": prepared.left_out,
         "seconds": timing.total_seconds,
         "longest_chain_seconds": timing.chain_seconds(),
         "longest_chain": timing.chain,

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use engine::{Change, Deployment, Gone, Graph, Node, Outcome, Policy, plan};
+use engine::{Address, Change, Deployment, Gone, Graph, Node, Outcome, Policy, plan};
 use providers::docker;
 use serde_json::json;
 
 use workloads::Vault;
 
+use crate::addressing::find_all;
 use crate::arguments;
 use crate::commands::confirm;
 use crate::prepare::needs_docker;
@@ -36,9 +37,18 @@ pub async fn run(command: arguments::Destroy, settings: &Settings) -> Result<Exi
     // No deletion needs a secret's value.
     let registry = registry(settings, &Vault::new(b""), Some(session.lock_file()?));
     // What is destroyed is not looked at first: every deletion looks for itself.
-    let decided = plan(&Graph::default(), session.journal.inventory(), &BTreeMap::default(), &registry)?;
+    let mut decided = plan(&Graph::default(), session.journal.inventory(), &BTreeMap::default(), &registry)?;
+    let is_part = !command.targets.is_empty();
+    if is_part {
+        let nodes: Vec<&Node> = session.journal.inventory().iter().map(|held| &held.node).collect();
+        decided = decided.narrowed(&find_all(&command.targets, &nodes)?);
+    }
     if !settings.json && !session.journal.inventory().is_empty() {
-        let heading = if has_journal { "everything of" } else { "everything labelled with" };
+        let heading = match (is_part, has_journal) {
+            (true, _) => "a part of",
+            (false, true) => "everything of",
+            (false, false) => "everything labelled with",
+        };
         anstream::print!("{}", view::plan::render(&format!("{heading} {}", deployment.name()), &decided));
         println!();
     }
@@ -49,6 +59,9 @@ pub async fn run(command: arguments::Destroy, settings: &Settings) -> Result<Exi
     let uses_docker = decided.steps.iter().any(|step| needs_docker(&step.node));
     let no_engine = if uses_docker { NoEngine::IsAProblem } else { NoEngine::HasNothing };
     let run = session.run("destroy", None, &decided, &registry, Policy::GoOn, settings.json).await?;
+    if is_part && !session.journal.inventory().is_empty() {
+        return Ok(conclude_part(&session, &run.outcome, settings));
+    }
     conclude(session, run, no_engine, settings).await
 }
 
@@ -106,6 +119,25 @@ fn nothing_there(deployment: &Deployment, settings: &Settings) -> Exit {
             "{name}: there is nothing to remove; this machine has no journal of it, and nothing carries its label"
         );
     }
+    Exit::Done
+}
+
+/// Says what of a part is gone, and that the rest stays.
+fn conclude_part(session: &Session, outcome: &Outcome, settings: &Settings) -> Exit {
+    let name = session.deployment.name();
+    if !outcome.is_success() {
+        print_failure(outcome, &session.deployment, settings);
+        return report::of_outcome(outcome);
+    }
+    let left: Vec<&Address> = session.journal.inventory().iter().map(|held| &held.node.address).collect();
+    if settings.json {
+        println!("{}", json!({ "event": "receipt", "deployment": name, "gone": outcome.gone, "left": left }));
+        return Exit::Done;
+    }
+    anstream::print!("\n{}", summary::receipt(&outcome.gone));
+    let lasting = session.journal.inventory().iter().filter(|held| held.node.lasting).count();
+    let rest = format!("only a part was removed: {} left; ", view::count(lasting, "resource"));
+    anstream::println!("\n{}infra destroy --name {name} removes the rest", style::change(rest));
     Exit::Done
 }
 

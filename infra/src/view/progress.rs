@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,8 @@ use crate::view::{duration, style};
 
 /// A section with more steps than this is told in sums, not step by step.
 const TOLD_ONE_BY_ONE: usize = 25;
+/// So many steps that were not tried are told by name.
+pub const TOLD_NOT_TRIED: usize = 12;
 /// At most so many live lines at once.
 const LIVE_LINES: usize = 12;
 
@@ -68,6 +71,7 @@ pub struct Progress {
     lasting: HashSet<Address>,
     sums: Mutex<BTreeMap<String, Sum>>,
     bars: Mutex<HashMap<Address, Line>>,
+    not_tried: AtomicUsize,
 }
 
 /// A section that is told in sums.
@@ -102,6 +106,7 @@ impl Progress {
             lasting: changing().filter(|step| step.node.lasting).map(|step| step.node.address.clone()).collect(),
             sums: Mutex::new(sums),
             bars: Mutex::new(HashMap::new()),
+            not_tried: AtomicUsize::new(0),
         }
     }
 
@@ -198,6 +203,16 @@ impl Progress {
         self.say(&text);
     }
 
+    /// What was not tried is told once, at the end of the run: the first of them by name, with what they waited for.
+    fn not_tried(&self, address: &Address, title: &str, because: Option<&Address>) {
+        self.clear(address);
+        let told = self.not_tried.fetch_add(1, Ordering::Relaxed);
+        if told < TOLD_NOT_TRIED {
+            let why = because.map_or(String::new(), |failed| format!(": {} failed", self.title(failed)));
+            self.say(&format!("  {} {title:<48} {}", style::dim("·"), style::dim(format!("not tried{why}"))));
+        }
+    }
+
     /// What may heal is told like progress; what will not is told for good, with the container's last words.
     fn blocked(&self, address: &Address, blockers: &[Blocker]) {
         if let Some(blocker) = blockers.iter().find(|blocker| blocker.heals) {
@@ -249,10 +264,8 @@ impl Sink for Progress {
             Event::StepFailed { address, seconds, causes, hint, .. } => {
                 self.failed(address, *seconds, causes, hint.as_deref());
             }
-            Event::RunBegan { .. }
-            | Event::StepMilestone { .. }
-            | Event::StepNotTried { .. }
-            | Event::RunEnded { .. } => {}
+            Event::StepNotTried { address, title, because } => self.not_tried(address, title, because.as_ref()),
+            Event::RunBegan { .. } | Event::StepMilestone { .. } | Event::RunEnded { .. } => {}
         }
     }
 }

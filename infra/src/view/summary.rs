@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use engine::{Gone, Outcome, Timing};
 
+use crate::view::progress::TOLD_NOT_TRIED;
 use crate::view::{count, duration, style};
 
 /// Steps that took less of the chain than this are not told.
@@ -28,16 +29,13 @@ pub fn timing(timing: &Timing) -> String {
 pub fn unfinished(outcome: &Outcome, again: &str) -> String {
     let mut text = String::new();
     if !outcome.not_tried.is_empty() {
-        let _ = writeln!(text, "{} not done: {}", count(outcome.not_tried.len(), "step"), names(outcome));
+        let all = outcome.not_tried.len();
+        let more = all.saturating_sub(TOLD_NOT_TRIED);
+        let more = if more == 0 { String::new() } else { format!(", {more} of them are not listed") };
+        let _ = writeln!(text, "{} not tried{more}", count(all, "step"));
     }
     let _ = writeln!(text, "{} the same command goes on from here; {again}", style::hint("next:"));
     text
-}
-
-fn names(outcome: &Outcome) -> String {
-    let shown: Vec<String> = outcome.not_tried.iter().take(4).map(ToString::to_string).collect();
-    let more = outcome.not_tried.len().saturating_sub(shown.len());
-    if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }
 
 /// Everything that was looked up and found gone, by sort.

@@ -217,6 +217,23 @@ pub fn blocked() -> Result<(), Failed> {
     Ok(())
 }
 
+#[allow(clippy::unnecessary_wraps)] // all trials have one shape
+pub fn moved() -> Result<(), Failed> {
+    let machine = machine();
+    machine.must(&["apply", "hello", "--yes"]);
+    let scenario = std::fs::read_to_string(machine.path("hello/scenario.yaml")).unwrap();
+    let renamed = scenario.replace("name: page", "name: front") + "moved: [{ from: check/page, to: check/front }]\n";
+    machine.write("hello/scenario.yaml", &renamed);
+    let plan = machine.infra(&["plan", "hello", "--exit-code"]);
+    assert!(plan.code == 10 && plan.text.contains("→ check/page is check/front from now on"), "{}", plan.text);
+    let text = machine.must(&["apply", "hello", "--yes"]);
+    assert!(!text.contains("✓"), "nothing is called: {text}");
+    assert!(machine.must(&["apply", "hello", "--yes"]).contains("nothing to do"));
+    machine.must(&["destroy", "hello", "--yes"]);
+    assert_nothing_left(&machine);
+    Ok(())
+}
+
 pub fn taken_port() -> Result<(), Failed> {
     let machine = machine();
     let holder = std::net::TcpListener::bind("127.0.0.1:18081")?;

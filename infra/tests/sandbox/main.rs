@@ -5,6 +5,8 @@ mod machine;
 
 mod hello;
 mod mnist;
+mod plans;
+mod somebody;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -13,7 +15,7 @@ type Run = fn() -> Result<(), Failed>;
 /// One trial after the other: they share two cores, and ports.
 fn main() {
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    let trials: [(&str, Run); 8] = [
+    let trials: [(&str, Run); 14] = [
         ("an_apply_goes_the_whole_way_and_a_destroy_leaves_nothing", hello::whole_way),
         ("a_killed_apply_goes_on_and_a_killed_destroy_is_finished", hello::killed),
         ("a_killed_sandbox_is_started_again_with_everything_in_it", hello::killed_sandbox),
@@ -21,6 +23,12 @@ fn main() {
         ("a_sandbox_without_its_journal_is_destroyed", hello::without_journal),
         ("causes_that_will_not_heal_end_an_apply_with_an_explanation", hello::blocked),
         ("a_taken_port_is_named_before_anything_is_made", hello::taken_port),
+        ("drift_is_shown_apart_and_put_back", plans::drift),
+        ("a_saved_plan_is_carried_out_as_it_is_or_not_at_all", plans::saved),
+        ("a_part_of_a_plan_leaves_the_rest_and_says_so", plans::parts),
+        ("what_is_there_already_is_refused_or_adopted", plans::adopted),
+        ("what_waits_for_a_failed_step_is_not_tried_and_said_once", plans::not_tried),
+        ("a_check_with_another_name_is_moved_and_not_asked_again", hello::moved),
         ("mnist_rnn_is_trained_served_checked_and_removed", mnist::whole_way),
     ];
     let trials = trials.into_iter().map(|(name, trial)| Trial::test(name, trial)).collect();

@@ -62,13 +62,28 @@ pub(super) fn api(connection: &Connection, resource: &Resource, namespace: Optio
     }
 }
 
+/// What it means that another manager owns a field that is applied with another value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conflicts {
+    /// The call is refused.
+    AreErrors,
+    /// The field becomes ours.
+    AreOverridden,
+}
+
 impl Client {
-    /// Server-side apply under [`FIELD_MANAGER`], never forced; unknown fields are errors. Returns the metadata afterwards.
-    pub async fn apply(&self, identity: &Identity, manifest: &Value) -> Result<ObjectMeta, KubernetesError> {
+    /// Server-side apply under [`FIELD_MANAGER`]; unknown fields are errors. Returns the metadata afterwards.
+    pub async fn apply(
+        &self,
+        identity: &Identity,
+        manifest: &Value,
+        conflicts: Conflicts,
+    ) -> Result<ObjectMeta, KubernetesError> {
         let resource = self.resource(&identity.kind).await?;
         let parameters = PatchParams {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             field_validation: Some(ValidationDirective::Strict),
+            force: conflicts == Conflicts::AreOverridden,
             ..PatchParams::default()
         };
         let patch = Patch::Apply(manifest);

@@ -31,10 +31,30 @@ pub(super) fn declare(
         if has_another_volume(target, namespace, name) {
             continue;
         }
-        let (made_by, folder) = cluster::kind::declare_folder(cluster, &format!("{namespace}/{name}"), graph)?;
+        let folder = folder(scenario, target, &format!("{namespace}/{name}"), &volumes);
+        let made_by = cluster::kind::declare_folder(cluster, &format!("{namespace}/{name}"), &folder, graph)?;
         volumes.push(NodeVolume { namespace: namespace.to_owned(), claim: name.to_owned(), folder, made_by });
     }
     Ok(volumes)
+}
+
+/// The path of a claim's folder: the one that it has, also where the claim was called otherwise before. A new folder gets a path
+/// that no other claim has.
+fn folder(scenario: &Scenario, target: &Target, name: &str, others: &[NodeVolume]) -> String {
+    let address = cluster::kind::folder_address(name);
+    let before = scenario.moved.iter().find(|(_, to)| *to == address).map(|(from, _)| from);
+    let held = |address: &Address| target.held.get(address)?["folder"].as_str().map(str::to_owned);
+    if let Some(folder) = held(&address).or_else(|| held(before?)) {
+        return folder;
+    }
+    let is_taken = |path: &str| {
+        let of_others = target.held.iter().filter(|(other, _)| other.kind() == address.kind() && **other != address);
+        let mut paths = of_others.filter_map(|(_, inputs)| inputs["folder"].as_str());
+        paths.any(|other| other == path) || others.iter().any(|other| other.folder == path)
+    };
+    let usual = cluster::kind::folder_path(name);
+    let numbered = (2..).map(|number| format!("{usual}.{number}"));
+    std::iter::once(usual.clone()).chain(numbered).find(|path| !is_taken(path)).unwrap_or(usual)
 }
 
 fn leaves_its_volume_open(manifest: &Value) -> bool {
