@@ -20,6 +20,9 @@ checks:
 local_ports: { web: 18080 }
 ";
 
+/// Where the page of the scenario answers.
+pub const PAGE: &str = "http://127.0.0.1:18080/index.html";
+
 const DOCKERFILE: &str = "FROM scratch\nCOPY busybox /bin/busybox\nCOPY page /page\nUSER 65532\nENTRYPOINT [\"/bin/busybox\", \"httpd\", \"-f\", \"-p\", \"8080\", \"-h\", \"/page\"]\n";
 
 const WEB: &str = r"
@@ -43,12 +46,12 @@ metadata: {name: web}
 spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
 ";
 
-fn settings(color: &str) -> String {
+pub fn settings(color: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: settings}}\ndata: {{color: {color}}}\n")
 }
 
 /// A machine with the scenario in the folder `hello`, and nothing of it in Docker.
-fn machine() -> Machine {
+pub fn machine() -> Machine {
     let machine = Machine::new();
     machine.write("hello/scenario.yaml", SCENARIO);
     machine.write("hello/manifests/web.yaml", WEB);
@@ -61,7 +64,7 @@ fn machine() -> Machine {
     machine
 }
 
-fn assert_nothing_left(machine: &Machine) {
+pub fn assert_nothing_left(machine: &Machine) {
     assert_eq!(left_in_docker("hello"), "");
     assert!(!machine.path("state/deployments/hello").exists());
     let kubeconfig = std::fs::read_to_string(machine.path("kubeconfig")).unwrap_or_default();
@@ -72,7 +75,7 @@ pub fn whole_way() -> Result<(), Failed> {
     let machine = machine();
     let text = machine.must(&["apply", "hello", "--yes"]);
     assert!(text.contains("http://127.0.0.1:18080"), "{text}");
-    assert_eq!(get("http://127.0.0.1:18080/index.html")?, "<h1>hello</h1>");
+    assert_eq!(get(PAGE)?, "<h1>hello</h1>");
 
     let text = machine.must(&["apply", "hello", "--yes"]);
     assert!(text.contains("nothing to do"), "{text}");
@@ -94,7 +97,7 @@ pub fn whole_way() -> Result<(), Failed> {
     // The old pod may answer for a moment longer: kube-proxy learns of the new endpoints on its own.
     let answers = std::iter::repeat_with(|| {
         std::thread::sleep(Duration::from_millis(200));
-        get("http://127.0.0.1:18080/index.html")
+        get(PAGE)
     });
     assert!(answers.take(50).any(|answer| answer.is_ok_and(|body| body == "<h1>hello again</h1>")));
     assert!(machine.kubectl(&["get", "configmap", "settings"]).text.contains("NotFound"));
@@ -104,31 +107,6 @@ pub fn whole_way() -> Result<(), Failed> {
     for what in ["container", "network", "image", "kubeconfig", "local folder"] {
         assert!(receipt.contains(what), "the receipt lacks {what}:\n{receipt}");
     }
-    assert_nothing_left(&machine);
-    Ok(())
-}
-
-/// Kills a run with SIGKILL after a time, unless it is done before.
-fn kill_after(machine: &Machine, arguments: &[&str], milliseconds: u64) {
-    let mut child = machine.start(arguments);
-    std::thread::sleep(Duration::from_millis(milliseconds));
-    child.kill().unwrap();
-    child.wait().unwrap();
-}
-
-pub fn killed() -> Result<(), Failed> {
-    let machine = machine();
-    for milliseconds in [400, 2_500, 9_000] {
-        kill_after(&machine, &["apply", "hello", "--yes"], milliseconds);
-    }
-    machine.must(&["apply", "hello", "--yes"]);
-    assert_eq!(get("http://127.0.0.1:18080/index.html")?, "<h1>hello</h1>");
-    let nodes = docker(&["ps", "-q", "--filter", "label=io.x-k8s.kind.cluster=infra-hello"]);
-    assert_eq!(nodes.lines().count(), 1, "nothing is doubled");
-    for milliseconds in [30, 250] {
-        kill_after(&machine, &["destroy", "hello", "--yes"], milliseconds);
-    }
-    machine.must(&["destroy", "--name", "hello", "--yes"]);
     assert_nothing_left(&machine);
     Ok(())
 }
@@ -148,7 +126,7 @@ fn interrupt(machine: &Machine, words: &[&str]) {
         assert!(first.text.contains(word), "{}", first.text);
     }
     machine.must(&["apply", "hello", "--yes"]);
-    assert_eq!(get("http://127.0.0.1:18080/index.html").unwrap(), "<h1>hello</h1>");
+    assert_eq!(get(PAGE).unwrap(), "<h1>hello</h1>");
     let nodes = docker(&["ps", "-q", "--filter", "label=io.x-k8s.kind.cluster=infra-hello"]);
     assert_eq!(nodes.lines().count(), 1, "nothing is doubled");
     machine.must(&["destroy", "hello", "--yes"]);

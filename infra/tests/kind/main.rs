@@ -6,6 +6,7 @@
 mod machine;
 
 mod hello;
+mod kills;
 mod mnist;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -22,7 +23,7 @@ fn main() {
     }
     let trials: [(&str, Run); 9] = [
         ("an_apply_goes_the_whole_way_and_a_destroy_leaves_nothing", hello::whole_way),
-        ("a_killed_apply_goes_on_and_a_killed_destroy_is_finished", hello::killed),
+        ("what_is_killed_at_random_moments_goes_on", kills::at_random_moments),
         ("an_interrupted_apply_goes_on", hello::interrupted),
         ("an_abandoned_apply_goes_on", hello::abandoned),
         ("labels_alone_are_enough_to_destroy", hello::labels_alone),
@@ -33,5 +34,6 @@ fn main() {
     ];
     let trials =
         trials.into_iter().map(|(name, trial)| Trial::test(name, trial).with_ignored_flag(missing.is_some())).collect();
+    let _ports = machine::alone_with("kind");
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -2,10 +2,11 @@
 
 use libtest_mimic::Failed;
 
-use crate::machine::{Machine, get, left_in_docker};
+use crate::machine::{Machine, alone_with, get, left_in_docker};
 
 pub fn whole_way() -> Result<(), Failed> {
     let machine = Machine::new();
+    let _port = alone_with("port-8080");
     let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/mnist-rnn");
     machine.infra(&["destroy", "--name", "mnist-test", "--yes"]);
     let text = machine.must(&["apply", scenario, "--name", "mnist-test", "--provider", "kind", "--yes"]);

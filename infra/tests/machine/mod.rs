@@ -1,6 +1,7 @@
 //! A place for one trial: its own state, cache and kubeconfig, and a look at what Docker holds.
 #![allow(dead_code, reason = "each test program needs a part of it")]
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -81,6 +82,14 @@ impl Machine {
     pub fn kubectl(&self, arguments: &[&str]) -> Ended {
         ended(&Command::new("kubectl").args(arguments).env("KUBECONFIG", self.path("kubeconfig")).output().unwrap())
     }
+}
+
+/// Keeps other test programs of this machine from what cannot be shared (a fixed port, a cluster's name) until it is dropped.
+pub fn alone_with(what: &str) -> File {
+    let path = std::env::temp_dir().join(format!("infra-tests-{what}.lock"));
+    let file = File::create(path).unwrap();
+    file.lock().unwrap();
+    file
 }
 
 /// Images and compiled programs are shared between trials: they are made once.

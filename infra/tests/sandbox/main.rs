@@ -32,5 +32,6 @@ fn main() {
         ("mnist_rnn_is_trained_served_checked_and_removed", mnist::whole_way),
     ];
     let trials = trials.into_iter().map(|(name, trial)| Trial::test(name, trial)).collect();
+    let _ports = machine::alone_with("sandbox");
     libtest_mimic::run(&arguments, trials).exit();
 }

@@ -2,10 +2,11 @@
 
 use libtest_mimic::Failed;
 
-use crate::machine::{Machine, get};
+use crate::machine::{Machine, alone_with, get};
 
 pub fn whole_way() -> Result<(), Failed> {
     let machine = Machine::bare();
+    let _port = alone_with("port-8080");
     let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/mnist-rnn");
     let text = machine.must(&["apply", scenario, "--yes"]);
     assert!(text.contains("test accuracy") && text.contains("✓ check accuracy"), "{text}");
