@@ -5,6 +5,7 @@ mod container;
 mod error;
 mod exec;
 mod export;
+mod freezer;
 mod image;
 mod network;
 mod push;

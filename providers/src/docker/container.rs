@@ -8,7 +8,7 @@ use bollard::query_parameters::{
 };
 use futures::TryStreamExt;
 
-use super::{Docker, Error};
+use super::{Docker, Error, freezer};
 
 /// A file that is read from a container may be this large.
 const LARGEST_FILE_BYTES: u64 = 16 * 1024 * 1024;
@@ -90,7 +90,19 @@ impl Docker {
     /// Stops a container at once, if it runs, and removes it with its unnamed volumes. One that is not there is fine.
     ///
     /// Also returns when somebody else's removal of the same container is under way; look it up to know that it is gone.
+    /// One that does not end because a part of it is frozen is thawed, where its whole id is given and this process may do that.
     pub async fn remove_container(&self, name: &str) -> Result<(), Error> {
+        match self.force_removal(name).await {
+            Err(Error::Refused { message, .. })
+                if message.contains(freezer::NO_EXIT) && freezer::thaw(name).is_ok_and(|found| found) =>
+            {
+                self.force_removal(name).await
+            }
+            result => result,
+        }
+    }
+
+    async fn force_removal(&self, name: &str) -> Result<(), Error> {
         let options = RemoveContainerOptions { v: true, force: true, link: false };
         let removed = self.client().await?.remove_container(name, Some(options)).await;
         match removed.map_err(|error| Error::new(format!("remove container {name}"), error)) {

@@ -2,6 +2,7 @@ use std::error::Error as StdError;
 
 use bollard::errors::Error as ClientError;
 
+use super::freezer;
 use crate::program::indented;
 
 /// A call to the Docker Engine that failed.
@@ -102,6 +103,9 @@ impl Error {
             }
             Self::Refused { message, .. } if message.contains("address pool") => {
                 "Docker has no addresses left for another network: `docker network prune` removes the unused ones"
+            }
+            Self::Refused { message, .. } if message.contains(freezer::NO_EXIT) => {
+                "its processes do not end: run the same command again as root, or restart Docker, then run it again"
             }
             Self::Lost { .. } => "see whether Docker still runs (`docker version`), then run the same command again",
             Self::Build { message, .. } if message.contains("BuildKit") || message.contains("--mount") => {
