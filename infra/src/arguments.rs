@@ -14,8 +14,8 @@ use crate::commands::completions::{deployments, scenarios};
     name = "infra",
     version,
     about = "Turn one scenario folder into a running machine-learning system on Kubernetes, and back into nothing.",
-    after_help = "Exit codes: 0 done, 1 a step failed, 2 wrong usage, 3 wrong scenario, 4 a wait ended without success, 5 a check failed,\n\
-                  6 this machine lacks something, 7 it belongs to somebody else, 8 another process holds it,\n\
+    after_help = "Exit codes: 0 done, 1 a step failed, 2 wrong usage, 3 wrong scenario, 4 a wait ended without success, \
+                  5 a check failed, 6 this machine lacks something, 7 it belongs to somebody else, 8 another process holds it, \
                   10 there is something to do (`plan --exit-code`), 130 interrupted.",
     max_term_width = 110,
     propagate_version = true
