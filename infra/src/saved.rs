@@ -73,7 +73,7 @@ pub fn read(file: &Path) -> Result<Option<SavedPlan>, Problem> {
         return Ok(None);
     }
     let damaged = |why: String| {
-        let again = format!("make it again with `infra plan --save {}`", file.display());
+        let again = format!("make it again: `infra plan SCENARIO --save {}`", file.display());
         Problem::usage(format!("use the saved plan {}: {why}", file.display())).hint(again)
     };
     let value: Value = serde_json::from_str(&text).map_err(|error| damaged(format!("it is damaged: {error}")))?;

@@ -37,7 +37,13 @@ fn value(path: &str, set: &Value, live: Option<&Value>, owned: Option<&Value>, c
         return;
     }
     match set {
-        Value::Object(_) if !is_reference_to_secret(set) => object(path, set, live, owned, changes),
+        // A variable from a Secret is one thing: what stands in its place may be a secret, too.
+        Value::Object(_) if is_reference_to_secret(set) => {
+            if live.and_then(|live| live.get("valueFrom")) != set.get("valueFrom") {
+                changes.push(FieldChange { path: path.to_owned(), old: Some(set.clone()), new: live.cloned() });
+            }
+        }
+        Value::Object(_) => object(path, set, live, owned, changes),
         Value::Array(items) => list(path, items, live, owned, changes),
         _ if owned.is_some() || Some(set) == live => {}
         _ => changes.push(FieldChange { path: path.to_owned(), old: Some(set.clone()), new: live.cloned() }),
@@ -121,30 +127,37 @@ fn discreet(change: FieldChange, vault: &Vault) -> FieldChange {
     FieldChange { old: sealed(change.old.clone()), new: sealed(change.new.clone()), ..change }
 }
 
-/// Who owns a field that a manifest sets and that we do not own: applying the manifest would be refused.
-pub(crate) fn taken_by<'a>(manifest: &Value, metadata: &'a ObjectMeta) -> Option<&'a str> {
+/// Who owns fields that a manifest sets and that we do not own: without force, applying the manifest would be refused.
+pub(crate) fn takers<'a>(manifest: &Value, metadata: &'a ObjectMeta) -> Vec<&'a str> {
     let entries = || metadata.managed_fields.iter().flatten();
     let empty = json!({});
     let ours = entries().find(|entry| is_ours(entry)).and_then(|entry| entry.fields_v1.as_ref());
     let ours = ours.map_or(&empty, |fields| &fields.0);
     let others = entries().filter(|entry| !is_ours(entry) && entry.subresource.as_deref() != Some("status"));
-    let mut takers =
+    let takers =
         others.filter(|entry| entry.fields_v1.as_ref().is_some_and(|theirs| is_taken(manifest, ours, &theirs.0)));
-    takers.next()?.manager.as_deref()
+    takers.filter_map(|entry| entry.manager.as_deref()).collect()
 }
 
-/// Whether others own a field that is set and that is not ours. Of items in lists only those are looked at that others own whole.
+/// Whether others own a field that is set and that is not ours.
 fn is_taken(set: &Value, ours: &Value, theirs: &Value) -> bool {
-    let Some(members) = set.as_object() else { return false };
-    members.iter().any(|(name, member)| {
-        let key = format!("f:{name}");
-        let (ours, Some(theirs)) = (ours.get(&key), theirs.get(&key)) else { return false };
+    let member = |key: &str, member: &Value| {
+        let (ours, Some(theirs)) = (ours.get(key), theirs.get(key)) else { return false };
         match ours {
             Some(ours) if is_leaf(ours) => false,
             None if is_leaf(theirs) => !member.is_null(),
             ours => is_taken(member, ours.unwrap_or(&Value::Null), theirs),
         }
-    })
+    };
+    match set {
+        Value::Object(members) => members.iter().any(|(name, value)| member(&format!("f:{name}"), value)),
+        Value::Array(items) => theirs.as_object().into_iter().flatten().any(|(key, _)| {
+            let parts = key.strip_prefix("k:").and_then(|key| serde_json::from_str::<Map<String, Value>>(key).ok());
+            let item = parts.and_then(|parts| items.iter().find(|item| has(item, &parts)));
+            item.is_some_and(|item| member(key, item))
+        }),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -239,23 +252,30 @@ mod tests {
     fn what_takes_the_place_of_a_variable_from_a_secret_is_not_told() {
         let variable = json!({"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "login", "key": "password"}}});
         let manifest = json!({"spec": {"env": [variable]}});
-        let found = live(json!({"spec": {"env": [{"name": "PASSWORD", "value": "hunter2"}]}}), &json!({}));
-        let changes = fields(&manifest, &found, &Vault::new(b"key"));
-        let text = serde_json::to_string(&changes).expect("data");
-        assert!(changes.len() == 1 && changes[0].path == "spec.env[PASSWORD]" && !text.contains("hunter2"), "{text}");
+        let name_only = json!({"f:spec": {"f:env": {"k:{\"name\":\"PASSWORD\"}": {".": {}, "f:name": {}}}}});
+        for owned in [name_only, json!({})] {
+            let found = live(json!({"spec": {"env": [{"name": "PASSWORD", "value": "hunter2"}]}}), &owned);
+            let changes = fields(&manifest, &found, &Vault::new(b"key"));
+            let text = serde_json::to_string(&changes).expect("data");
+            assert!(changes.len() == 1 && changes[0].path == "spec.env[PASSWORD]", "{text}");
+            assert!(!text.contains("hunter2"), "{text}");
+        }
     }
 
     #[test]
     fn whoever_owns_a_field_that_we_set_is_named() {
         let manifest = json!({"data": {"a": "1", "b": "1"}});
-        let of = |theirs: Value| -> ObjectMeta {
+        let of = |theirs: &Value| -> ObjectMeta {
             serde_json::from_value(json!({"managedFields": [
                 {"manager": "infra", "operation": "Apply", "fieldsType": "FieldsV1", "fieldsV1": {"f:data": {"f:a": {}}}},
                 {"manager": "kubectl-edit", "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": theirs},
             ]}))
             .expect("metadata")
         };
-        assert_eq!(taken_by(&manifest, &of(json!({"f:data": {"f:b": {}}}))), Some("kubectl-edit"));
-        assert_eq!(taken_by(&manifest, &of(json!({"f:data": {"f:c": {}}, "f:metadata": {}}))), None);
+        assert_eq!(takers(&manifest, &of(&json!({"f:data": {"f:b": {}}}))), ["kubectl-edit"]);
+        assert_eq!(takers(&manifest, &of(&json!({"f:data": {"f:c": {}}, "f:metadata": {}}))), [] as [&str; 0]);
+        let item = |field: &str| json!({"f:env": {"k:{\"name\":\"A\"}": {field: {}}}});
+        assert_eq!(takers(&json!({"env": [{"name": "A", "value": "1"}]}), &of(&item("f:value"))), ["kubectl-edit"]);
+        assert_eq!(takers(&json!({"env": [{"name": "A", "value": "1"}]}), &of(&item("f:other"))), [] as [&str; 0]);
     }
 }

@@ -61,6 +61,11 @@ impl ObjectError {
         Self::Apply { identity: identity.clone(), source: discreet(identity, source) }
     }
 
+    /// Whether the API server says that the object would not be a valid one.
+    pub(crate) fn is_invalid(&self) -> bool {
+        matches!(self, Self::Apply { source: KubernetesError::Invalid { .. }, .. })
+    }
+
     /// The failure of a step, with its class and a hint.
     pub(crate) fn failure(self) -> Failure {
         let (class, hint, nothing) = match &self {

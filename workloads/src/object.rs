@@ -56,8 +56,7 @@ enum Owner {
 /// What is there under the name of an object that is to be made.
 fn existing(found: &ObjectMeta, inputs: &Inputs, deployment: &str) -> Existing {
     match owner(found, deployment) {
-        Owner::Us => drift::taken_by(&inputs.manifest, found)
-            .map_or(Existing::Free, |manager| Existing::Changed(format!("changed by {manager}").into())),
+        Owner::Us => changed_by(inputs, found).map_or(Existing::Free, |what| Existing::Changed(what.into())),
         Owner::Deployment(owner) => Existing::Foreign { owner, may_be_adopted: false },
         Owner::Nobody(owner) => Existing::Foreign { owner, may_be_adopted: true },
     }
@@ -133,7 +132,16 @@ impl Resource for Object {
     async fn create(&self, context: &Context, inputs: &Value) -> Result<Value, Failure> {
         let inputs: Inputs = serde_json::from_value(inputs.clone()).map_err(ObjectError::from)?;
         let client = self.clients.get(&inputs.kubeconfig);
-        self.make(context, &client, &inputs).await.map_err(ObjectError::failure)
+        let explain = |error: ObjectError| {
+            let stands_against = context.may_take_over() && error.is_invalid();
+            let failure = error.failure();
+            if !stands_against {
+                return failure;
+            }
+            let again = format!("make it anew with --replace {}", context.address().name());
+            failure.hint(format!("what somebody else added to it stands against the manifest: {again}"))
+        };
+        self.make(context, &client, &inputs).await.map_err(explain)
     }
 
     async fn delete(&self, context: &Context, inputs: &Value) -> Result<Vec<Gone>, Failure> {
@@ -181,10 +189,15 @@ fn compare(held: &Held, inputs: &Inputs, lists: &BTreeMap<ListKey, Result<Names,
     {
         return Observation::AsRecorded;
     }
-    Observation::Changed(match owned::last_other_writer(metadata) {
-        Some(manager) => format!("changed by {manager}").into(),
-        None => "changed by somebody else".into(),
-    })
+    let last = || owned::last_other_writer(metadata).map(|manager| format!("changed by {manager}"));
+    let what = changed_by(inputs, metadata).or_else(last);
+    Observation::Changed(what.unwrap_or_else(|| "changed by somebody else".to_owned()).into())
+}
+
+/// Who owns what we set; nobody, where it was only removed.
+fn changed_by(inputs: &Inputs, found: &ObjectMeta) -> Option<String> {
+    let takers = drift::takers(&inputs.manifest, found);
+    (!takers.is_empty()).then(|| format!("changed by {}", takers.join(", ")))
 }
 
 impl Object {

@@ -210,7 +210,15 @@ fn describe(step: &Step) -> (String, Option<String>, &[FieldChange], Option<&str
             let may_force = may_force.as_ref();
             let anew = may_force.map(|field| format!("made anew if {} turns out to differ", shown_path(field)));
             let remark = [drift.as_ref().map(put_back), anew].into_iter().flatten().collect::<Vec<_>>().join("; ");
-            (style::change("~"), Some(remark).filter(|it| !it.is_empty()), changes, None)
+            let again = || format!("again{}", after(changes)).into();
+            match remark.as_str() {
+                // What only waits or checks does it again because something else has changed; how is of no interest.
+                _ if !step.node.lasting && changes.iter().all(is_known_later) => {
+                    (style::change("~"), again(), &[], None)
+                }
+                "" => (style::change("~"), None, changes, None),
+                _ => (style::change("~"), Some(remark), changes, None),
+            }
         }
         Action::Replace { because, changes } => {
             let remark = format!("made anew: {}", shown_path(because));
@@ -218,6 +226,21 @@ fn describe(step: &Step) -> (String, Option<String>, &[FieldChange], Option<&str
         }
         Action::Delete => (style::bad("-"), None, &[], None),
         Action::GoesWith { container } => (style::bad("-"), Some(format!("goes with {}", container.name())), &[], None),
+    }
+}
+
+fn is_known_later(change: &FieldChange) -> bool {
+    change.new.as_ref().is_some_and(|new| new.get("$output").is_some())
+}
+
+/// What something waits for, in the words of the others' addresses.
+fn after(changes: &[FieldChange]) -> String {
+    let source = |change: &'_ FieldChange| Some(change.new.as_ref()?.pointer("/$output/0")?.as_str()?.to_owned());
+    let sources: Vec<String> = changes.iter().filter_map(source).collect();
+    match sources.as_slice() {
+        [] => String::new(),
+        [source] => format!(" after {source}"),
+        [source, more @ ..] => format!(" after {source} and {} more", more.len()),
     }
 }
 

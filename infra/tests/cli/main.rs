@@ -2,6 +2,7 @@
 #![allow(missing_docs)]
 
 mod place;
+mod plans;
 mod state;
 
 use place::Place;
