@@ -213,9 +213,7 @@ fn describe(step: &Step) -> (String, Option<String>, &[FieldChange], Option<&str
             let again = || format!("again{}", after(changes)).into();
             match remark.as_str() {
                 // What only waits or checks does it again because something else has changed; how is of no interest.
-                _ if !step.node.lasting && changes.iter().all(is_known_later) => {
-                    (style::change("~"), again(), &[], None)
-                }
+                _ if !step.node.lasting && changes.iter().all(is_revision) => (style::change("~"), again(), &[], None),
                 "" => (style::change("~"), None, changes, None),
                 _ => (style::change("~"), Some(remark), changes, None),
             }
@@ -229,8 +227,8 @@ fn describe(step: &Step) -> (String, Option<String>, &[FieldChange], Option<&str
     }
 }
 
-fn is_known_later(change: &FieldChange) -> bool {
-    change.new.as_ref().is_some_and(|new| new.get("$output").is_some())
+fn is_revision(change: &FieldChange) -> bool {
+    change.path.starts_with("revision")
 }
 
 /// What something waits for, in the words of the others' addresses.

@@ -208,7 +208,10 @@ impl Progress {
         self.clear(address);
         let told = self.not_tried.fetch_add(1, Ordering::Relaxed);
         if told < TOLD_NOT_TRIED {
-            let why = because.map_or(String::new(), |failed| format!(": {} failed", self.title(failed)));
+            let why = because.map(|failed| self.title(failed)).map_or(String::new(), |failed| {
+                // The wait for an object is called as that is.
+                if failed == title { ": it failed before".to_owned() } else { format!(": {failed} failed") }
+            });
             self.say(&format!("  {} {title:<48} {}", style::dim("·"), style::dim(format!("not tried{why}"))));
         }
     }

@@ -20,7 +20,7 @@ struct Lengths {
     destroy: Duration,
 }
 
-/// The random moments of one seed (SplitMix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators").
+/// The random moments of one seed (`SplitMix64`: Steele, Lea and Flood, "Fast splittable pseudorandom number generators").
 struct Moments(u64);
 
 impl Moments {

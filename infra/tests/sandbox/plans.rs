@@ -205,6 +205,7 @@ pub fn not_tried() -> Result<(), Failed> {
     let told: Vec<String> = lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     let line = "· Pod default/user not tried: ConfigMap default/Wrong failed";
     assert_eq!(told.iter().filter(|told| *told == line).count(), 2, "the pod and the wait for it: {}", ended.text);
+    assert!(ended.text.contains("not tried\n"), "they are counted: {}", ended.text);
     let ended = machine.infra(&["apply", "maps", "--yes", "--json"]);
     let summary = ended.text.lines().find(|line| line.contains(r#""event":"summary""#)).expect("a summary");
     let summary: serde_json::Value = serde_json::from_str(summary).expect("an object");
