@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Action, Address, Plan, Step};
+use crate::{Action, Address, Plan, State, Step};
 
 /// What a task does to its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,6 +109,12 @@ fn tasks_of(step: &Step) -> Vec<Task> {
         // A new place in the graph counts from when all that is needed there is done.
         Action::Keep if step.held.as_ref().is_some_and(|held| step.placed(held) != held.node) => vec![task(Part::Make)],
         Action::Keep | Action::GoesWith { .. } => Vec::new(),
+        // What was leaving is gone before something of somebody else takes its place.
+        Action::Adopt { .. }
+            if step.held.as_ref().is_some_and(|held| matches!(held.state, State::Leaving | State::Stuck)) =>
+        {
+            vec![task(Part::Delete), task(Part::Make)]
+        }
         Action::Create { .. } | Action::Adopt { .. } | Action::Update { .. } => vec![task(Part::Make)],
         Action::Replace { .. } => vec![task(Part::Delete), task(Part::Make)],
         Action::Delete => vec![task(Part::Delete)],

@@ -1,7 +1,7 @@
 //! The behaviour of every kind: what the engine asks of a resource, kept towards a world that has its faults.
 
 use async_trait::async_trait;
-use engine::{Class, Context, Failure, Gone, Held, Observation, Registry, Resource};
+use engine::{Class, Context, Existing, Failure, Gone, Held, Node, Observation, Registry, Resource};
 use serde_json::{Value, json};
 
 use crate::cloud::{Call, Cloud, LAG, Phase, Refusal, Shared, Thing};
@@ -135,11 +135,38 @@ impl Resource for Behaviour {
         observations
     }
 
+    async fn existing(&self, wanted: &[&Node]) -> Vec<Existing> {
+        let mut found = Vec::new();
+        for node in wanted {
+            let seen = self.read(&node.address.to_string(), &node.inputs).await;
+            found.push(match seen {
+                Err(_) => Existing::Unknown,
+                Ok(Some(thing)) if !thing.is_ours() => {
+                    Existing::Foreign { owner: format!("belongs to {}", thing.owner), may_be_adopted: true }
+                }
+                Ok(_) => Existing::Free,
+            });
+        }
+        found
+    }
+
     async fn create(&self, context: &Context, inputs: &Value) -> Result<Value, Failure> {
         let address = context.address().to_string();
         let mut touched = false;
         for _ in 0..PATIENCE {
             let seen = self.read(&address, inputs).await.map_err(|refusal| failure(refusal, touched))?;
+            if let Some(thing) = seen.as_ref().filter(|thing| !thing.is_ours()) {
+                if !context.may_take_over() {
+                    return Err(Failure::from("it is somebody else's").class(Class::Foreign).nothing_remains());
+                }
+                let adopt = |cloud: &mut Cloud| {
+                    cloud.adopt(thing.id, inputs);
+                    Ok(())
+                };
+                self.change(Call::Change, &address, adopt).await.map_err(|refusal| failure(refusal, touched))?;
+                touched = true;
+                continue;
+            }
             if let Some(thing) = seen.as_ref().filter(|thing| thing.phase == Phase::Ready && thing.inputs == *inputs) {
                 context.milestone("up");
                 // What announced a milestone still has something to do.
@@ -161,6 +188,8 @@ impl Resource for Behaviour {
         for _ in 0..PATIENCE {
             match self.read(&address, inputs).await? {
                 None => absences += 1,
+                // What is somebody else's is not ours to delete: ours is gone.
+                Some(thing) if !thing.is_ours() => absences += 1,
                 Some(thing) if !thing.stays() => absences = 0,
                 Some(thing) => {
                     absences = 0;

@@ -52,6 +52,11 @@ impl Thing {
         !matches!(self.phase, Phase::Going { .. })
     }
 
+    /// Whether we made it, or took it over.
+    pub fn is_ours(&self) -> bool {
+        self.owner == DEPLOYMENT
+    }
+
     /// The names in a list of its inputs.
     fn names(&self, list: &str) -> impl Iterator<Item = &str> {
         self.inputs[list].as_array().into_iter().flatten().filter_map(Value::as_str)
@@ -209,6 +214,14 @@ impl Cloud {
     pub fn put_foreign(&mut self, address: &str) {
         let thing = self.thing(address, Value::Null);
         self.things.insert(thing.id, Thing { owner: "somebody else".to_owned(), phase: Phase::Ready, ..thing });
+    }
+
+    /// A thing of somebody else becomes ours, and as the inputs say.
+    pub fn adopt(&mut self, id: u64, inputs: &Value) {
+        if let Some(thing) = self.things.get_mut(&id) {
+            DEPLOYMENT.clone_into(&mut thing.owner);
+            thing.inputs = inputs.clone();
+        }
     }
 
     /// Somebody removes one of our things behind our back.

@@ -75,7 +75,10 @@ fn every_choice() -> Vec<Trial> {
     let nest = trial("what_goes_wrong_with_a_container_that_turns_out_to_be_replaced_is_recovered_from", |folder| {
         STEPS.into_iter().try_for_each(|step| small::nest(step).tell_all(folder))
     });
-    [nest].into_iter().chain(bytes).chain(stopped).chain(twice).chain(pairs).collect()
+    let adopted = trial("what_goes_wrong_while_something_is_adopted_is_recovered_from", |folder| {
+        small::adopted().iter().try_for_each(|plot| plot.tell_all(folder))
+    });
+    [nest, adopted].into_iter().chain(bytes).chain(stopped).chain(twice).chain(pairs).collect()
 }
 
 fn all(seeds: u64) -> Vec<Trial> {

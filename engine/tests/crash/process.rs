@@ -3,7 +3,7 @@
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
-use engine::{Graph, Inventory, Journal, Outcome, Plan, Policy, Sinks, execute, plan};
+use engine::{Graph, Inventory, Journal, Outcome, Plan, Policy, Sinks, Wishes, execute, plan_with};
 
 use crate::behaviour::registry;
 use crate::choices::Choices;
@@ -36,6 +36,8 @@ pub struct Done {
 pub struct Stage {
     pub cloud: Shared,
     pub journal: PathBuf,
+    /// Whether the person says that what is there already may be taken over.
+    pub adopts: bool,
 }
 
 impl Stage {
@@ -46,7 +48,7 @@ impl Stage {
         let _ = std::fs::remove_file(&journal);
         let cloud = Shared::new(choices, Menu::CALM, canary, journal.clone());
         cloud.lock().put_foreign("thing/foreign");
-        Self { cloud, journal }
+        Self { cloud, journal, adopts: false }
     }
 
     /// Runs one process. An error of the plan or of the journal is a question to the person: there must be none.
@@ -102,7 +104,14 @@ impl Stage {
         let is_destroy = wanted.nodes().next().is_none();
         let observed =
             if is_destroy { std::collections::BTreeMap::new() } else { registry.observe(journal.inventory()).await };
-        let decided = plan(wanted, journal.inventory(), &observed, &registry).map_err(|error| told(&error))?;
+        let existing = if self.adopts && !is_destroy {
+            registry.existing(wanted, journal.inventory(), &observed).await
+        } else {
+            std::collections::BTreeMap::new()
+        };
+        let wishes = Wishes { adopt: self.adopts, existing, ..Wishes::default() };
+        let decided =
+            plan_with(wanted, journal.inventory(), &observed, &registry, &wishes).map_err(|error| told(&error))?;
         let said = |step: &engine::Step| format!("  {} {:?}", step.node.address, step.action);
         self.cloud.lock().tale.say(|| decided.steps.iter().map(said).collect::<Vec<_>>().join("\n"));
         let stop = self.cloud.lock().stop.clone();

@@ -70,6 +70,8 @@ pub struct Plot {
     pub first: Menu,
     /// What may go wrong in the run that recovers.
     pub second: Menu,
+    /// Whether somebody else has made all of it before, and it is adopted.
+    pub adopts: bool,
 }
 
 impl Plot {
@@ -113,7 +115,8 @@ impl Plot {
         let Some(graphs) = self.graphs() else { return Ok(()) };
         let mut every = Every::default();
         loop {
-            let stage = Stage::new(folder, Choices::Every(every), Canary::None);
+            let mut stage = Stage::new(folder, Choices::Every(every), Canary::None);
+            stage.adopts = self.adopts;
             let verdict = self.tell(&stage, &graphs);
             every = match choices_of(&stage.cloud) {
                 Choices::Every(every) => every,
@@ -129,6 +132,9 @@ impl Plot {
     fn tell(&self, stage: &Stage, [before, after]: &[Graph; 2]) -> Verdict {
         if before.nodes().next().is_some() {
             stage.run(before, Policy::StopAtFailure, Menu::CALM)?;
+        }
+        for node in after.nodes().filter(|_| self.adopts) {
+            stage.cloud.lock().put_foreign(&node.address.to_string());
         }
         stage.run(after, Policy::StopAtFailure, self.first)?;
         if stage.cloud.lock().repeated {
@@ -157,25 +163,42 @@ const FAULTS: Menu = Menu { refusals: true, ..KILLS };
 /// One node, killed with its journal cut at every byte.
 pub fn every_byte(step: Step) -> Plot {
     let first = Menu { cuts: Cuts::EveryByte, ..KILLS };
-    Plot { shape: Shape::Apart, steps: vec![step], first, second: Menu::CALM }
+    Plot { shape: Shape::Apart, steps: vec![step], first, second: Menu::CALM, adopts: false }
 }
 
 /// One node; something goes wrong twice, the second time while the run recovers from the first.
 pub fn twice(step: Step) -> Plot {
-    Plot { shape: Shape::Apart, steps: vec![step], first: FAULTS, second: FAULTS }
+    Plot { shape: Shape::Apart, steps: vec![step], first: FAULTS, second: FAULTS, adopts: false }
 }
 
 /// One node; something goes wrong once, or the person stops the run.
 pub fn stopped(step: Step) -> Plot {
-    Plot { shape: Shape::Apart, steps: vec![step], first: Menu { stops: true, ..FAULTS }, second: Menu::CALM }
+    Plot {
+        shape: Shape::Apart,
+        steps: vec![step],
+        first: Menu { stops: true, ..FAULTS },
+        second: Menu::CALM,
+        adopts: false,
+    }
+}
+
+/// One node that somebody else has made; something goes wrong twice while it is adopted, or the journal is cut at every byte.
+pub fn adopted() -> [Plot; 2] {
+    [twice(Step::Create), every_byte(Step::Create)].map(|plot| Plot { adopts: true, ..plot })
 }
 
 /// Three nodes, of which the first changes; something goes wrong once.
 pub fn nest(step: Step) -> Plot {
-    Plot { shape: Shape::Nest, steps: vec![step, Step::Keep, Step::Keep], first: FAULTS, second: Menu::CALM }
+    Plot {
+        shape: Shape::Nest,
+        steps: vec![step, Step::Keep, Step::Keep],
+        first: FAULTS,
+        second: Menu::CALM,
+        adopts: false,
+    }
 }
 
 /// Two nodes; something goes wrong once.
 pub fn pair(shape: Shape, steps: [Step; 2]) -> Plot {
-    Plot { shape, steps: steps.to_vec(), first: FAULTS, second: Menu::CALM }
+    Plot { shape, steps: steps.to_vec(), first: FAULTS, second: Menu::CALM, adopts: false }
 }

@@ -218,6 +218,10 @@ fn describe(step: &Step) -> (String, Option<String>, &[FieldChange], Option<&str
                 _ => (style::change("~"), Some(remark), changes, None),
             }
         }
+        // What leaves nothing in the world is not made anew, but done again.
+        Action::Replace { because, .. } if !step.node.lasting => {
+            (style::change("~"), Some(format!("again: {because}")), &[], None)
+        }
         Action::Replace { because, changes } => {
             let remark = format!("made anew: {}", shown_path(because));
             (style::change("±"), Some(remark), changes, Some(because))

@@ -160,7 +160,9 @@ impl Progress {
 
     fn ended(&self, address: &Address, operation: Operation, seconds: f64, unchanged: bool) {
         self.clear(address);
-        if let Some(line) = self.count(address) {
+        if operation == Operation::Delete && !self.lasting.contains(address) {
+            // A wait or check left nothing that could be removed.
+        } else if let Some(line) = self.count(address) {
             self.say(&line);
         } else if !self.is_told_in_sums(address) {
             let word = match operation {
