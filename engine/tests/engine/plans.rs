@@ -185,6 +185,21 @@ async fn an_adoption_that_was_interrupted_is_asked_for_again() {
     assert_eq!(world.names(), ["a"]);
 }
 
+#[tokio::test]
+async fn drift_that_an_interrupted_run_did_not_put_back_is_seen_and_put_back_by_the_next() {
+    let ((_folder, path), world) = (journal(), Shared::default());
+    let wanted = graph(vec![thing("a", "1", &[])]);
+    apply(&world, &path, &wanted).await;
+    world.0.lock().unwrap().drifted.insert(at("a"));
+    world.fault("update thing/a", Fault::Clean);
+    assert!(!apply(&world, &path, &wanted).await.is_success());
+    let plan = planned(&world, &path, &wanted, Wishes::default()).await;
+    assert_eq!(told(&plan), ["update a"]);
+    assert!(carry_out(&world, &path, &plan, &Sinks::default()).await.is_success());
+    assert!(world.0.lock().unwrap().drifted.is_empty());
+    assert!(planned(&world, &path, &wanted, Wishes::default()).await.is_empty());
+}
+
 fn named(address: &str, name: &str, needs: &[&str]) -> Node {
     let mut node = thing(address, "1", needs);
     node.inputs["name"] = name.into();

@@ -51,6 +51,16 @@ struct Thing {
 }
 
 impl Thing {
+    /// What somebody else made or changed is only written where the plan said so.
+    fn may_write(&self, context: &Context) -> Result<(), Failure> {
+        let world = self.world.0.lock().unwrap();
+        let is_touched = world.foreign.contains(context.address()) || world.drifted.contains(context.address());
+        if is_touched && !context.may_take_over() {
+            return Err(Failure::from("somebody else has made or changed it").class(Class::Foreign).nothing_remains());
+        }
+        Ok(())
+    }
+
     async fn call(&self, operation: &str, context: &Context, effect: impl FnOnce(&mut World)) -> Result<(), Failure> {
         let call = format!("{operation} {}", context.address());
         let fault = {
@@ -100,11 +110,14 @@ impl Resource for Thing {
 
     async fn existing(&self, wanted: &[&Node]) -> Vec<Existing> {
         let world = self.world.0.lock().unwrap();
-        let foreign = || Existing::Foreign { owner: "was not made by infra".to_owned(), may_be_adopted: true };
-        wanted
-            .iter()
-            .map(|node| if world.foreign.contains(&node.address) { foreign() } else { Existing::Free })
-            .collect()
+        let look = |node: &&Node| match &node.address {
+            address if world.foreign.contains(address) => {
+                Existing::Foreign { owner: "was not made by infra".to_owned(), may_be_adopted: true }
+            }
+            address if world.drifted.contains(address) => Existing::Changed("color".into()),
+            _ => Existing::Free,
+        };
+        wanted.iter().map(look).collect()
     }
 
     fn is_same(&self, old: &Value, new: &Value) -> bool {
@@ -113,9 +126,7 @@ impl Resource for Thing {
 
     async fn create(&self, context: &Context, inputs: &Value) -> Result<Value, Failure> {
         let address = context.address().clone();
-        if self.world.0.lock().unwrap().foreign.contains(&address) && !context.may_take_over() {
-            return Err(Failure::from("it was not made by infra").class(Class::Foreign).nothing_remains());
-        }
+        self.may_write(context)?;
         if inputs["milestone"].is_string() {
             context.milestone(inputs["milestone"].as_str().unwrap());
             tokio::task::yield_now().await;
@@ -131,6 +142,7 @@ impl Resource for Thing {
     }
 
     async fn update(&self, context: &Context, _old: &Value, new: &Value) -> Result<Value, Failure> {
+        self.may_write(context)?;
         let (address, made) = (context.address().clone(), new.clone());
         self.call("update", context, move |world| {
             world.drifted.remove(&address);
