@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use engine::{Address, Context, Failure, Gone, Graph, GraphError, Held, Node, Observation, Resource, output};
+use engine::{
+    Address, Context, Deployment, Discover, Discovered, Failure, Gone, Graph, GraphError, Held, Node, Observation,
+    Resource, output,
+};
 use providers::kubeconfig;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -105,6 +108,33 @@ pub fn find(file: &Path, deployment: &str, source: &Path, clusters: &[Node]) -> 
         node
     };
     kubeconfig::contexts_of(file, deployment).unwrap_or_default().into_iter().map(of_name).collect()
+}
+
+/// Finds a deployment's contexts in the user's kubeconfig.
+struct InKubeconfig(PathBuf);
+
+/// Finds a deployment's contexts in the user's kubeconfig `file`, by their mark there.
+pub fn discover(file: &Path) -> impl Discover + use<> {
+    InKubeconfig(file.to_owned())
+}
+
+#[async_trait]
+impl Discover for InKubeconfig {
+    fn place(&self) -> String {
+        format!("the contexts in {}", self.0.display())
+    }
+
+    async fn discover(&self, deployment: &Deployment, before: &[Discovered]) -> Result<Vec<Discovered>, Failure> {
+        let clusters: Vec<Node> = before.iter().map(|found| found.node.clone()).collect();
+        let server = before.iter().map(|found| &found.outputs["server"]).find(|server| server.is_string());
+        let of_node = |mut node: Node| {
+            node.inputs["server"] = server.cloned().unwrap_or_default();
+            let outputs = json!({ "context": node.inputs["context"] });
+            Discovered { node, outputs }
+        };
+        let contexts = find(&self.0, deployment.name(), &deployment.kubeconfig(), &clusters);
+        Ok(contexts.into_iter().map(of_node).collect())
+    }
 }
 
 /// Whether the user's file has the context as the private file has it.

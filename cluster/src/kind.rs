@@ -12,13 +12,18 @@ use crate::{PortMapping, SECTION, context};
 
 mod boot;
 mod cluster;
+mod discover;
 mod find;
 mod folder;
 mod network;
 mod nodes;
 
 pub(crate) use cluster::remove_file;
+pub use discover::discover;
 pub use find::{Seen, find, list};
+
+/// Where a node keeps the folders of volumes.
+const VOLUMES: &str = "/var/lib/infra/volumes";
 
 /// A kind cluster that a deployment wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,7 +107,7 @@ pub fn folder_address(name: &str) -> Address {
 
 /// The path in the node that a folder for a volume usually has.
 pub fn folder_path(name: &str) -> String {
-    format!("/var/lib/infra/volumes/{name}")
+    format!("{VOLUMES}/{name}")
 }
 
 /// Adds a folder of the cluster's only node, for a volume, to the graph. Pure; returns its address.

@@ -10,7 +10,7 @@ pub mod kind;
 mod ports;
 pub mod sandbox;
 
-pub use context::find as find_contexts;
+pub use context::{discover as discover_contexts, find as find_contexts};
 
 /// A port of this machine that leads to a port of the cluster's nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

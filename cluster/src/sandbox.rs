@@ -11,6 +11,9 @@ use serde_json::json;
 use crate::{SECTION, context};
 
 mod cluster;
+mod discover;
+
+pub use discover::discover;
 
 /// A sandbox that a deployment wants.
 #[derive(Clone, Debug, PartialEq, Eq)]

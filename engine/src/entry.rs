@@ -79,6 +79,9 @@ pub enum Change {
     Found {
         /// The node, its references filled as far as they are known.
         node: Box<Node>,
+        /// What its create would have returned; without, what is held keeps what it has.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        outputs: Value,
     },
     /// What was held under another address is held under this one, without a call: in the world nothing has changed.
     Moved {

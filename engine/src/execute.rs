@@ -299,7 +299,7 @@ impl Run<'_> {
             self.outputs.insert(address.clone(), held.outputs.clone());
             let node = step.placed(held);
             if held.state == State::Present && node != held.node {
-                self.journal.stage(address.clone(), Change::Found { node: Box::new(node) });
+                self.journal.stage(address.clone(), Change::Found { node: Box::new(node), outputs: Value::Null });
             }
         }
         self.schedule.fulfil(&Wait::Done(task.clone()));

@@ -230,8 +230,9 @@ fn next(before: Option<&Held>, change: &Change, was_absent: bool) -> Option<Opti
         (Change::Began { operation: Delete, node: None }, Some(_)) => Some(became(State::Leaving)),
         (Change::Ended { operation: Delete, .. }, Some(State::Leaving)) => Some(None),
         (Change::Failed { operation: Delete, .. }, Some(State::Leaving)) => Some(became(State::Stuck)),
-        (Change::Found { node }, None | Some(State::Present)) => {
-            let outputs = before.map_or(Value::Null, |held| held.outputs.clone());
+        (Change::Found { node, outputs }, None | Some(State::Present)) => {
+            let known = before.map(|held| &held.outputs).filter(|_| outputs.is_null());
+            let outputs = known.unwrap_or(outputs).clone();
             Some(Some(Held { node: (**node).clone(), outputs, state: State::Present }))
         }
         _ => None,

@@ -6,6 +6,7 @@
 mod address;
 mod blame;
 mod difference;
+mod discover;
 mod entry;
 mod event;
 mod execute;
@@ -23,6 +24,7 @@ mod wishes;
 
 pub use address::{Address, InvalidAddress};
 pub use difference::{FieldChange, differences};
+pub use discover::{Discover, Discovered};
 pub use entry::{Change, Entry, Operation};
 pub use event::{Blocker, Event, Record, Sink, Sinks};
 pub use execute::{Outcome, Policy, Stop, StopHandle, execute};

@@ -98,17 +98,9 @@ fn delivered(
     cluster: &Address,
     cluster_name: &str,
 ) -> Result<Address, GraphError> {
-    let address = Address::new(DELIVERY, &spec.name);
-    let mut node = Node::new(address.clone(), format!("image {} in the nodes", spec.name), "images");
-    node.inputs = json!({
-        "deployment": deployment,
-        "name": spec.name,
-        "cluster": cluster_name,
-        "reference": output(image, "reference"),
-        "digest": output(image, "digest"),
-    });
-    node.needs = vec![image.clone().into(), Need::milestone(cluster.clone(), "nodes")];
-    node.within = Some(cluster.clone());
+    let mut node = delivery_node(deployment, &spec.name, cluster, cluster_name);
+    refer(&mut node, image);
+    let address = node.address.clone();
     graph.add(node)?;
     Ok(address)
 }
@@ -121,19 +113,38 @@ fn unpacked(
     cluster: &Address,
     folder: &Path,
 ) -> Result<Address, GraphError> {
-    let address = Address::new(UNPACKED, &spec.name);
-    let mut node = Node::new(address.clone(), format!("image {} unpacked", spec.name), "images");
-    node.inputs = json!({
-        "deployment": deployment,
-        "name": spec.name,
-        "folder": folder,
-        "reference": output(image, "reference"),
-        "digest": output(image, "digest"),
-    });
-    node.needs = vec![image.clone().into(), Need::milestone(cluster.clone(), "nodes")];
-    node.within = Some(cluster.clone());
+    let mut node = unpacked_node(deployment, &spec.name, cluster, folder);
+    refer(&mut node, image);
+    let address = node.address.clone();
     graph.add(node)?;
     Ok(address)
+}
+
+/// The node of an image in the nodes of a kind cluster; which image that is has to be added.
+pub(crate) fn delivery_node(deployment: &str, image: &str, cluster: &Address, cluster_name: &str) -> Node {
+    let mut node = Node::new(Address::new(DELIVERY, image), format!("image {image} in the nodes"), "images");
+    node.inputs = json!({ "deployment": deployment, "name": image, "cluster": cluster_name });
+    place(&mut node, image, cluster);
+    node
+}
+
+/// The node of an image in the folder of a sandbox; which image that is has to be added.
+pub(crate) fn unpacked_node(deployment: &str, image: &str, cluster: &Address, folder: &Path) -> Node {
+    let mut node = Node::new(Address::new(UNPACKED, image), format!("image {image} unpacked"), "images");
+    node.inputs = json!({ "deployment": deployment, "name": image, "folder": folder });
+    place(&mut node, image, cluster);
+    node
+}
+
+fn place(node: &mut Node, image: &str, cluster: &Address) {
+    node.needs = vec![Address::new(IMAGE, image).into(), Need::milestone(cluster.clone(), "nodes")];
+    node.within = Some(cluster.clone());
+}
+
+/// Says that the image is the one that is made.
+fn refer(node: &mut Node, image: &Address) {
+    node.inputs["reference"] = output(image, "reference");
+    node.inputs["digest"] = output(image, "digest");
 }
 
 fn pushed(graph: &mut Graph, spec: &Spec, image: &Address, to: &str) -> Result<Address, GraphError> {

@@ -144,23 +144,20 @@ impl Resource for Images {
         held.iter().map(|held| self.look(held)).collect()
     }
 
-    async fn create(&self, context: &Context, inputs: &Value) -> Result<Value, Failure> {
-        let inputs = Inputs::read(inputs)?;
+    async fn create(&self, context: &Context, as_given: &Value) -> Result<Value, Failure> {
+        let inputs = Inputs::read(as_given)?;
         let store = self.store.get().map_err(explain_store)?;
-        let (key, repository) = (inputs.key(), declare::repository(&inputs.deployment, &inputs.spec.name));
+        let (key, name) = (inputs.key(), inputs.spec.name.clone());
+        let deployment = inputs.deployment.clone();
         let image = match inputs.spec.source.clone() {
             Source::Cargo(source) => self.cargo(context, store.clone(), inputs, &source).await?,
             Source::Dockerfile(source) => self.dockerfile(context, store.clone(), &inputs, &source).await?,
         };
+        store.remember("inputs", &key, as_given).map_err(explain_store)?;
         store.remember("references", &key, &image.digest).map_err(explain_store)?;
         store.digests().save();
         context.progress(format!("{:.1} MB in {} layers", megabytes(image.bytes()), image.layers.len()));
-        Ok(json!({
-            "reference": format!("{repository}@{}", image.digest),
-            "digest": image.digest,
-            "layers": image.layers.len(),
-            "bytes": image.bytes(),
-        }))
+        Ok(outputs(&deployment, &name, &image.digest, image.layers.len(), image.bytes()))
     }
 
     async fn delete(&self, _context: &Context, inputs: &Value) -> Result<Vec<Gone>, Failure> {
@@ -175,12 +172,23 @@ impl Resource for Images {
             }
         }
         let store = self.store.get().map_err(explain_store)?;
+        store.forget("inputs", &inputs.key()).map_err(explain_store)?;
         store.forget("references", &inputs.key()).map_err(explain_store)?;
         if store.recall::<String>("references", &inputs.key()).is_none() {
             gone.push(Gone::new("image", declare::repository(&inputs.deployment, &inputs.spec.name)));
         }
         Ok(gone)
     }
+}
+
+/// What an image node gives.
+pub(crate) fn outputs(deployment: &str, name: &str, digest: &str, layers: usize, bytes: u64) -> Value {
+    json!({
+        "reference": format!("{}@{digest}", declare::repository(deployment, name)),
+        "digest": digest,
+        "layers": layers,
+        "bytes": bytes,
+    })
 }
 
 /// For people: millions of bytes.

@@ -146,6 +146,8 @@ pub enum Command {
     Open(Open),
     /// Remove everything that was made, and prove that it is gone
     Destroy(Destroy),
+    /// Write a lost or damaged journal anew, from labels and marks of what is there
+    Recover(Recover),
     /// List the deployments of this machine
     List(List),
     /// List the images that this machine keeps for deployments, and clean the image cache
@@ -263,6 +265,23 @@ pub struct Destroy {
     /// Do not ask first
     #[arg(long, short)]
     pub yes: bool,
+    /// How long to wait for another run.
+    #[command(flatten)]
+    pub wait: Wait,
+}
+
+/// `infra recover`
+#[derive(Debug, Args)]
+pub struct Recover {
+    /// The deployment's name
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+    /// The kind program [default: `kind` on the PATH]
+    #[arg(long, env = "INFRA_KIND", value_name = "PATH")]
+    pub kind: Option<PathBuf>,
+    /// Move a journal that is there aside, for example a damaged one
+    #[arg(long)]
+    pub force: bool,
     /// How long to wait for another run.
     #[command(flatten)]
     pub wait: Wait,

@@ -11,6 +11,7 @@ pub mod logs;
 pub mod man;
 pub mod open;
 pub mod plan;
+pub mod recover;
 pub mod sandbox;
 pub mod schema;
 pub mod status;

@@ -63,6 +63,7 @@ fn run(arguments: Arguments) -> Result<Exit, Problem> {
             Command::Logs(command) => commands::logs::run(command, &settings).await,
             Command::Open(command) => commands::open::run(command, &settings).await,
             Command::Destroy(command) => commands::destroy::run(command, &settings).await,
+            Command::Recover(command) => commands::recover::run(command, &settings).await,
             Command::List(_) => commands::list::run(&settings).await,
             Command::Images(command) => commands::images::run(command.command.as_ref(), &settings),
             Command::Sandbox(command) => commands::sandbox::run(command.command, &settings).await,

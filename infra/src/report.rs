@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use engine::{Class, Outcome, PlanError, StateError};
+use engine::{Class, Failure, Outcome, PlanError, StateError};
 use scenarios::Report;
 use serde_json::json;
 
@@ -147,6 +147,11 @@ pub fn of_docker(error: providers::docker::Error) -> Problem {
     let hint = error.hint();
     let exit = if error.is_no_engine() { Exit::Missing } else { Exit::Failed };
     Problem { hint, ..Problem::from(error).exit(exit) }
+}
+
+/// The problem of an operation outside of a run.
+pub fn of_failure(failure: Failure) -> Problem {
+    Problem { causes: failure.causes(), hint: failure.hint, exit: exit_of(failure.class), report: None }
 }
 
 /// The problem of a state folder; a lock has its own exit code.

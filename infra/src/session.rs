@@ -44,10 +44,12 @@ impl Session {
     /// Makes the deployment's folder where it is missing, takes its lock and reads its journal.
     /// Where another run holds it, waits for it at most as long as `wait` says, and says for whom.
     pub fn open(deployment: Deployment, wait: Wait, settings: &Settings) -> Result<Self, Problem> {
-        deployment.make().map_err(of_state)?;
-        let waiting = |owner: &str| anstream::eprintln!("{} waiting: {owner}", style::change("note:"));
-        let patience = Patience { run: wait.longest(), child: PATIENCE };
-        let lock = deployment.lock(&settings.owner, settings.lease, patience, waiting).map_err(of_state)?;
+        let lock = lock(&deployment, wait, settings)?;
+        Self::locked(deployment, lock)
+    }
+
+    /// Reads the journal of a deployment whose lock is taken.
+    pub fn locked(deployment: Deployment, lock: DeploymentLock) -> Result<Self, Problem> {
         let journal = Journal::open(&deployment.journal())?;
         Ok(Self { deployment, journal, lock })
     }
@@ -90,6 +92,14 @@ impl Session {
         drop(self.lock);
         Ok(())
     }
+}
+
+/// Makes the deployment's folder where it is missing and takes its lock, as [`Session::open`] does it.
+pub fn lock(deployment: &Deployment, wait: Wait, settings: &Settings) -> Result<DeploymentLock, Problem> {
+    deployment.make().map_err(of_state)?;
+    let waiting = |owner: &str| anstream::eprintln!("{} waiting: {owner}", style::change("note:"));
+    let patience = Patience { run: wait.longest(), child: PATIENCE };
+    deployment.lock(&settings.owner, settings.lease, patience, waiting).map_err(of_state)
 }
 
 fn take(records: &Mutex<Vec<Record>>) -> Vec<Record> {

@@ -166,7 +166,8 @@ fn node_image<'a>(scenario: &'a Scenario, target: &'a Target) -> Option<&'a str>
 /// The ports of the cluster that is there; none where there is none, or where another one must take its place anyway.
 fn held_ports(scenario: &Scenario, target: &Target) -> Option<Vec<PortMapping>> {
     let inputs = target.held.iter().find(|(address, _)| address.kind() == "kind-cluster").map(|(_, inputs)| inputs)?;
-    let same = inputs["nodes"] == nodes(scenario) && inputs["node_image"].as_str() == node_image(scenario, target);
+    let image = node_image(scenario, target);
+    let same = inputs["nodes"] == nodes(scenario) && (image.is_none() || inputs["node_image"].as_str() == image);
     same.then(|| serde_json::from_value(inputs["ports"].clone()).unwrap_or_default())
 }
 

@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use engine::{Address, Graph, GraphError, Need, Node, output};
 use providers::kubernetes::Identity;
@@ -360,15 +361,9 @@ fn gate<'a>(spec: &'a Spec, objects: &[Declared], step: &'a Step, seen: &mut BTr
 }
 
 fn object_node(spec: &Spec, vault: &Vault, index: &Index, object: &Declared) -> Node {
-    let identity = &object.identity;
-    let section = match identity.kind.kind.as_str() {
-        "PersistentVolumeClaim" | "PersistentVolume" | "StorageClass" => "volumes",
-        _ => "objects",
-    };
     let mut manifest = object.manifest.clone();
     vault.seal(&mut manifest);
-    let mut node = Node::new(object.address.clone(), identity.to_string(), section);
-    node.inputs = json!({"kubeconfig": spec.kubeconfig, "identity": identity, "manifest": manifest});
+    let mut node = object_of(&object.identity, &spec.kubeconfig, &manifest);
     let waits_for_all = takes_the_default_storage_class(&object.manifest);
     node.needs = vec![if waits_for_all {
         Need::from(spec.cluster.clone())
@@ -378,6 +373,17 @@ fn object_node(spec: &Spec, vault: &Vault, index: &Index, object: &Declared) -> 
     node.needs.extend(object.deliveries.iter().chain(&index.needs(object)).cloned().map(Need::from));
     node.within = Some(spec.cluster.clone());
     node.note = (!object.notes.is_empty()).then(|| object.notes.join(", "));
+    node
+}
+
+/// The node of an object, without what it needs.
+pub(crate) fn object_of(identity: &Identity, kubeconfig: &Path, manifest: &Value) -> Node {
+    let section = match identity.kind.kind.as_str() {
+        "PersistentVolumeClaim" | "PersistentVolume" | "StorageClass" => "volumes",
+        _ => "objects",
+    };
+    let mut node = Node::new(object_address(identity), identity.to_string(), section);
+    node.inputs = json!({"kubeconfig": kubeconfig, "identity": identity, "manifest": manifest});
     node
 }
 

@@ -4,6 +4,7 @@
 
 mod check;
 mod declare;
+mod discover;
 mod drift;
 mod explain;
 mod failure;
@@ -27,6 +28,7 @@ mod vault;
 
 pub use check::CheckError;
 pub use declare::{DeclareError, declare};
+pub use discover::discover;
 pub use failure::ObjectError;
 pub use forward::forward;
 pub use logs::{Line, LogSelection, logs};

@@ -1,12 +1,16 @@
 //! Reading manifests: what is in them, and what they refer to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use providers::kubernetes::Identity;
 use serde_json::{Value, json};
 
 /// The label that says which deployment an object belongs to.
 pub const DEPLOYMENT_LABEL: &str = "infra/deployment";
+/// The annotation with the manifest that an object was applied from.
+const MANIFEST_ANNOTATION: &str = "infra/manifest";
+/// An object's annotations may have 256 KiB together. A longer manifest is left out.
+const LONGEST_MANIFEST_BYTES: usize = 128 * 1024;
 const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 
 /// Kinds that a deployment waits for.
@@ -65,6 +69,24 @@ pub(crate) fn label(manifest: &mut Value, deployment: &str) {
     for claim in claims.into_iter().flatten() {
         set_labels(claim, deployment);
     }
+}
+
+/// Writes the manifest, the values of a Secret sealed, on what is applied: from it the object can be found again without a journal.
+pub(crate) fn annotate(applied: &mut Value, sealed: &Value) {
+    let text = sealed.to_string();
+    if text.len() > LONGEST_MANIFEST_BYTES {
+        return;
+    }
+    let annotations = &mut applied["metadata"]["annotations"];
+    if !annotations.is_object() {
+        *annotations = json!({});
+    }
+    annotations[MANIFEST_ANNOTATION] = text.into();
+}
+
+/// The manifest that an object with these annotations was applied from.
+pub(crate) fn annotated(annotations: &BTreeMap<String, String>) -> Option<Value> {
+    serde_json::from_str(annotations.get(MANIFEST_ANNOTATION)?).ok()
 }
 
 fn set_labels(object: &mut Value, deployment: &str) {
@@ -190,6 +212,19 @@ mod tests {
         let outer = json!({"apiVersion": "v1", "kind": "List", "items": [one("a"), inner]});
         assert_eq!(flatten(&outer), [one("a"), one("b"), one("c")]);
         assert_eq!(flatten(&one("d")), [one("d")]);
+    }
+
+    #[test]
+    fn an_object_carries_the_manifest_that_it_was_applied_from() {
+        let sealed = json!({"kind": "ConfigMap", "metadata": {"name": "a", "annotations": null}, "data": {"a": "b"}});
+        let mut applied = sealed.clone();
+        annotate(&mut applied, &sealed);
+        let annotations = serde_json::from_value(applied["metadata"]["annotations"].clone()).expect("texts");
+        assert_eq!(annotated(&annotations), Some(sealed));
+        let long = json!({"kind": "ConfigMap", "data": {"a": "b".repeat(LONGEST_MANIFEST_BYTES)}});
+        let mut applied = long.clone();
+        annotate(&mut applied, &long);
+        assert_eq!(applied, long, "the API server would refuse it");
     }
 
     #[test]

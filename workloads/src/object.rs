@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::failure::ObjectError;
 use crate::listing::{Listings, Names};
-use crate::manifest::{DEPLOYMENT_LABEL, deployment_of};
+use crate::manifest::{DEPLOYMENT_LABEL, annotate, deployment_of};
 use crate::vault::Vault;
 use crate::{drift, immutable, leave, owned};
 
@@ -42,6 +42,17 @@ pub(crate) struct Outputs {
     pub(crate) uid: String,
     /// A hash over the fields that we own.
     pub(crate) owned: String,
+}
+
+impl Outputs {
+    /// What the metadata of an object that was applied says.
+    pub(crate) fn of(metadata: ObjectMeta) -> Self {
+        Self {
+            owned: owned::hash(&metadata),
+            revision: metadata.resource_version.unwrap_or_default(),
+            uid: metadata.uid.unwrap_or_default(),
+        }
+    }
 }
 
 /// What an object belongs to, seen from one deployment.
@@ -249,17 +260,14 @@ impl Object {
             }
         }
         let conflicts = if context.may_take_over() { Conflicts::AreOverridden } else { Conflicts::AreErrors };
-        let manifest = self
+        let mut manifest = self
             .vault
             .reveal(&inputs.manifest)
             .map_err(|source| ObjectError::Secret { identity: identity.clone(), source })?;
+        annotate(&mut manifest, &inputs.manifest);
         let applied = client.patiently(|| client.apply(identity, &manifest, conflicts)).await;
         let metadata = applied.map_err(|source| ObjectError::apply(identity, source))?;
-        Ok(json!(Outputs {
-            owned: owned::hash(&metadata),
-            revision: metadata.resource_version.unwrap_or_default(),
-            uid: metadata.uid.unwrap_or_default(),
-        }))
+        Ok(json!(Outputs::of(metadata)))
     }
 
     async fn remove(&self, context: &Context, client: &Client, inputs: &Inputs) -> Result<Vec<Gone>, ObjectError> {

@@ -18,6 +18,11 @@ pub(crate) fn hash(metadata: &ObjectMeta) -> String {
     hexadecimal(&sha.finalize()[..16])
 }
 
+/// Whether we applied the object, and it was not made by a controller that copied our labels.
+pub(crate) fn was_applied(metadata: &ObjectMeta) -> bool {
+    metadata.managed_fields.iter().flatten().any(is_ours)
+}
+
 /// Whether these are the fields that we have applied.
 pub(crate) fn is_ours(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(FIELD_MANAGER)

@@ -63,8 +63,13 @@ impl KindCluster {
         Ok(nodes::whose(containers, inputs))
     }
 
-    /// Uses the nodes that are there. Starts those that are stopped; the error says why the cluster cannot be used.
-    async fn adopt(&self, context: &Context, inputs: &Inputs, containers: &[Container]) -> Result<String, String> {
+    /// Uses the nodes that are there and writes the private kubeconfig. Starts those that are stopped; the error says why the cluster cannot be used.
+    pub(super) async fn adopt(
+        &self,
+        context: &Context,
+        inputs: &Inputs,
+        containers: &[Container],
+    ) -> Result<String, String> {
         if let Some(difference) = nodes::difference(containers, inputs) {
             return Err(difference);
         }
@@ -103,7 +108,10 @@ impl Resource for KindCluster {
     fn forces_replacement(&self, old: &Value, new: &Value) -> Option<String> {
         // The owner's folder is a mount, which cannot change while a container lives.
         let fixed = ["name", "deployment", "nodes", "node_image", "network", "owner_folder"];
-        fixed.into_iter().find(|field| old[*field] != new[*field]).map(ToOwned::to_owned)
+        // Whoever leaves the image to kind takes the one that is there.
+        let is_left_to_kind = |field: &str| field == "node_image" && new[field].is_null();
+        let differs = |field: &&str| old[*field] != new[*field] && !is_left_to_kind(field);
+        fixed.into_iter().find(differs).map(ToOwned::to_owned)
     }
 
     async fn observe(&self, held: &[&Held]) -> Vec<Observation> {
@@ -187,11 +195,11 @@ pub(crate) fn remove_file(path: &Path) -> Result<(), Failure> {
     }
 }
 
-fn outputs(inputs: &Inputs, server: &str) -> Value {
+pub(super) fn outputs(inputs: &Inputs, server: &str) -> Value {
     json!({ "context": inputs.name, "server": server })
 }
 
-fn foreign(inputs: &Inputs, whose: &str) -> Failure {
+pub(super) fn foreign(inputs: &Inputs, whose: &str) -> Failure {
     let failure =
         Failure::from(format!("make the kind cluster {}: a cluster of this name exists, and {whose}", inputs.name));
     let hint = format!(
@@ -236,6 +244,7 @@ mod tests {
         };
         assert_eq!(with("nodes", json!(2)).as_deref(), Some("nodes"));
         assert_eq!(with("node_image", json!("b")).as_deref(), Some("node_image"));
+        assert_eq!(with("node_image", Value::Null), None, "the one that is there does");
         assert_eq!(with("ports", json!([{ "local_port": 1, "node_port": 2 }])), None);
         assert_eq!(with("kind", json!("/usr/bin/kind")), None);
         assert_eq!(with("kubeconfig", json!("/b")), None);

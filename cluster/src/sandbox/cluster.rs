@@ -1,5 +1,5 @@
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -13,6 +13,9 @@ use crate::{failure, ports};
 
 /// The kind of node.
 pub(super) const KIND: &str = "sandbox-cluster";
+
+/// The file in a sandbox's folder with the ports that it was made with.
+const PORTS: &str = "ports.json";
 
 /// What a `sandbox-cluster` node holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,15 +62,13 @@ impl Resource for SandboxCluster {
         if self.0.running(&inputs.folder)?.is_none() {
             check_ports(&inputs.ports)?;
         }
-        let Running { server, kubeconfig, .. } = self.0.start(&inputs.folder).await?;
-        // The copy keeps the mode 0600 of the sandbox's own file.
-        let fresh = inputs.kubeconfig.with_extension("new");
-        let copied = fs::copy(&kubeconfig, &fresh).and_then(|_| fs::rename(&fresh, &inputs.kubeconfig));
-        copied.map_err(|error| failure::file("write", &inputs.kubeconfig, error))?;
+        let running = self.0.start(&inputs.folder).await?;
+        let outputs = take(&running, &inputs)?;
+        write_ports(&inputs)?;
         for milestone in ["nodes", "api"] {
             context.milestone(milestone);
         }
-        Ok(json!({ "context": inputs.name, "server": server }))
+        Ok(outputs)
     }
 
     async fn update(&self, context: &Context, old: &Value, new: &Value) -> Result<Value, Failure> {
@@ -90,6 +91,27 @@ impl Resource for SandboxCluster {
             Gone::new("file", inputs.kubeconfig.display().to_string()),
         ])
     }
+}
+
+/// Copies the kubeconfig of a sandbox to where the deployment has it; returns the outputs of its node.
+pub(super) fn take(running: &Running, inputs: &Inputs) -> Result<Value, Failure> {
+    // The copy keeps the mode 0600 of the sandbox's own file.
+    let fresh = inputs.kubeconfig.with_extension("new");
+    let copied = fs::copy(&running.kubeconfig, &fresh).and_then(|_| fs::rename(&fresh, &inputs.kubeconfig));
+    copied.map_err(|error| failure::file("write", &inputs.kubeconfig, error))?;
+    Ok(json!({ "context": inputs.name, "server": running.server }))
+}
+
+/// Writes down in the sandbox's folder which ports it was made with: the rest of its inputs follows from where the folder is.
+fn write_ports(inputs: &Inputs) -> Result<(), Failure> {
+    let path = inputs.folder.join(PORTS);
+    fs::write(&path, json!(inputs.ports).to_string()).map_err(|error| failure::file("write", &path, error))
+}
+
+/// The ports that the sandbox of a folder was made with; none where that cannot be read.
+pub(super) fn read_ports(folder: &Path) -> Vec<u16> {
+    let text = fs::read(folder.join(PORTS)).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
 }
 
 fn check_ports(wanted: &[u16]) -> Result<(), Failure> {

@@ -118,7 +118,7 @@ fn any_change() -> impl Strategy<Value = (usize, Change)> {
             0 => Change::Began { operation, node: Some(node) },
             1 => Change::Ended { operation, outputs: Value::Null },
             2 => Change::Failed { operation, remains, error: String::new() },
-            _ => Change::Found { node },
+            _ => Change::Found { node, outputs: Value::Null },
         };
         (name, change)
     })

@@ -308,7 +308,7 @@ fn a_move_that_is_cut_off_at_any_byte_was_made_or_was_not() {
     let node = || Box::new(thing("old", "1", &[]));
     let moved = || Change::Moved { from: at("old") };
     let mut written = Journal::open(&path).unwrap();
-    written.append(vec![(at("old"), Change::Found { node: node() })]).unwrap();
+    written.append(vec![(at("old"), Change::Found { node: node(), outputs: serde_json::Value::Null })]).unwrap();
     let before = std::fs::read(&path).unwrap().len();
     written.append(vec![(at("new"), moved())]).unwrap();
     let bytes = std::fs::read(&path).unwrap();
@@ -326,7 +326,9 @@ fn a_move_that_is_cut_off_at_any_byte_was_made_or_was_not() {
 fn only_what_is_held_is_moved_and_only_to_where_nothing_is() {
     let (_folder, path) = journal();
     let mut journal = Journal::open(&path).unwrap();
-    let found = |name: &str| (at(name), Change::Found { node: Box::new(thing(name, "1", &[])) });
+    let found = |name: &str| {
+        (at(name), Change::Found { node: Box::new(thing(name, "1", &[])), outputs: serde_json::Value::Null })
+    };
     let moved = |from: &str, to: &str| vec![(at(to), Change::Moved { from: at(from) })];
     journal.append(vec![found("a"), found("b")]).unwrap();
     for change in [moved("a", "b"), moved("nothing", "c"), moved("a", "a")] {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use engine::{Address, Change, Deployment, Gone, Graph, Node, Outcome, Policy, plan};
 use providers::docker;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use workloads::Vault;
 
@@ -30,9 +30,8 @@ pub async fn run(command: arguments::Destroy, settings: &Settings) -> Result<Exi
     }
     let mut session = Session::open(deployment.clone(), command.wait, settings)?;
     if !labelled.is_empty() {
-        let found =
-            labelled.into_iter().map(|node| (node.address.clone(), Change::Found { node: Box::new(node) })).collect();
-        session.journal.append(found)?;
+        let found = |node: Node| (node.address.clone(), Change::Found { node: Box::new(node), outputs: Value::Null });
+        session.journal.append(labelled.into_iter().map(found).collect())?;
     }
     // No deletion needs a secret's value.
     let registry = registry(settings, &Vault::new(b""), Some(session.lock_file()?));

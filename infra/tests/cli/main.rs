@@ -198,3 +198,26 @@ fn a_shell_completes_commands_providers_and_deployments() {
         assert!(script.starts_with("exit code 0") && script.contains("COMPLETE"), "{shell}: {script}");
     }
 }
+
+#[test]
+fn a_journal_that_is_there_is_not_recovered() {
+    let place = Place::new();
+    place.write("state/deployments/tiny/journal.jsonl", "{}\n");
+    insta::assert_snapshot!(place.run(&["recover", "--name", "tiny"]));
+    assert_eq!(place.read("state/deployments/tiny/journal.jsonl"), "{}\n");
+}
+
+#[test]
+fn a_recovery_that_finds_nothing_says_where_it_looked_and_leaves_all_as_it_was() {
+    let place = Place::new();
+    insta::assert_snapshot!(place.run(&["recover", "--name", "ghost"]));
+    assert!(!place.path("state/deployments/ghost").exists());
+    place.write("state/deployments/tiny/journal.jsonl", "{}\n");
+    assert!(place.run(&["recover", "--name", "tiny", "--force"]).contains("exit code 1"));
+    assert_eq!(place.read("state/deployments/tiny/journal.jsonl"), "{}\n");
+}
+
+#[test]
+fn a_recovery_from_kind_needs_docker() {
+    insta::assert_snapshot!(Place::new().run(&["recover", "--name", "ghost", "--provider", "kind"]));
+}

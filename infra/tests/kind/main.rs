@@ -8,6 +8,7 @@ mod machine;
 mod hello;
 mod kills;
 mod mnist;
+mod recover;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -21,12 +22,13 @@ fn main() {
     if let Some(name) = missing {
         eprintln!("skipped: {name} is not set, so there is no kind to test with");
     }
-    let trials: [(&str, Run); 9] = [
+    let trials: [(&str, Run); 10] = [
         ("an_apply_goes_the_whole_way_and_a_destroy_leaves_nothing", hello::whole_way),
         ("what_is_killed_at_random_moments_goes_on", kills::at_random_moments),
         ("an_interrupted_apply_goes_on", hello::interrupted),
         ("an_abandoned_apply_goes_on", hello::abandoned),
         ("labels_alone_are_enough_to_destroy", hello::labels_alone),
+        ("a_lost_state_folder_is_recovered_from_marks", recover::lost_state),
         ("a_cluster_of_somebody_else_is_not_touched", hello::foreign),
         ("causes_that_will_not_heal_end_an_apply_with_an_explanation", hello::blocked),
         ("a_taken_port_is_named_before_anything_is_made", hello::taken_port),

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::RwLock;
 
 use kube::core::{ApiResource, GroupVersionKind};
-use kube::discovery::{self, Scope};
+use kube::discovery::{self, Discovery, Scope, verbs};
 
 use super::{Client, Kind, KubernetesError};
 
@@ -80,6 +80,14 @@ impl Client {
         let resource = self.discover(kind).await?;
         self.kinds.0.write().expect("no panic while the lock is held").insert(kind.clone(), resource.clone());
         Ok(resource)
+    }
+
+    /// All kinds whose objects this API server lists, each in the version that it prefers; without events, which nobody applies.
+    pub async fn listable(&self) -> Result<Vec<Kind>, KubernetesError> {
+        let found = self.call(|connection| async move { Discovery::new(connection.sdk).run().await }).await?;
+        let resources = found.groups().flat_map(kube::discovery::ApiGroup::recommended_resources);
+        let listable = resources.filter(|(api, can)| can.supports_operation(verbs::LIST) && api.kind != "Event");
+        Ok(listable.map(|(api, _)| Kind::new(api.api_version, api.kind)).collect())
     }
 
     async fn discover(&self, kind: &Kind) -> Result<Resource, KubernetesError> {
