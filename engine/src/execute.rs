@@ -279,9 +279,8 @@ impl Run<'_> {
         });
         let node = Node { inputs, ..step.node.clone() };
         let Some(held) = held else { return intent(Operation::Create, node, None) };
-        let is_same = held.node.within == node.within;
         let resource = self.registry.get(address)?;
-        if is_same && resource.forces_replacement(&held.node.inputs, &node.inputs).is_some() {
+        if resource.forces_replacement(&held.node.inputs, &node.inputs).is_some() {
             return intent(Operation::Delete, held.node.clone(), Some(node));
         }
         match &step.action {

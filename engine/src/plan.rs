@@ -189,7 +189,7 @@ fn steps(
     wishes: &Wishes,
 ) -> Result<(Vec<Step>, Vec<InTheWay>), PlanError> {
     let mut decided: BTreeMap<Address, Action> = BTreeMap::new();
-    let alone = deleted_alone(inventory);
+    let alone = deleted_alone(graph, inventory);
     // What goes with a container that is replaced, and what goes with one if that turns out to be replaced.
     let (mut going, mut may_go) = (BTreeSet::new(), BTreeSet::new());
     let (mut steps, mut in_the_way) = (Vec::new(), Vec::new());
@@ -203,6 +203,7 @@ fn steps(
         let (goes, may_go_with) = (is_within(&going), is_within(&may_go));
         let action = match held {
             None => Action::Create { because: None },
+            Some(held) if held.node.within != node.within => moved(held, node),
             Some(held) if goes => with_container(alone.contains(&held.node.address)),
             Some(held) => {
                 let lookup = |address: &Address| match decided.get(address) {
@@ -211,7 +212,7 @@ fn steps(
                 };
                 let (inputs, _) = resolve(&node.inputs, &lookup);
                 let forced = |old: &Value, new: &Value| resource.forces_replacement(old, new);
-                let action = move_or(held, node, graph, || decide(held, &inputs, observed.get(&node.address), &forced));
+                let action = decide(held, &inputs, observed.get(&node.address), &forced);
                 within(container, may_go_with, action)
             }
         };
@@ -236,18 +237,12 @@ fn unfinished() -> Action {
     Action::Create { because: Some("an earlier run did not finish it".to_owned()) }
 }
 
-/// What lives within something else than before is another thing. The one before is deleted, unless it goes with that.
-fn move_or(held: &Held, node: &Node, graph: &Graph, otherwise: impl FnOnce() -> Action) -> Action {
-    if held.node.within == node.within {
-        return otherwise();
-    }
+/// What lives within something else than before is another thing. The one before is deleted first, even where what it lives
+/// within is deleted, too: whatever comes in between, the journal knows of the only one that there is.
+fn moved(held: &Held, node: &Node) -> Action {
     let place = |within: &Option<Address>| within.as_ref().map_or("none".to_owned(), ToString::to_string);
     let because = format!("it moves from {} to {}", place(&held.node.within), place(&node.within));
-    let is_whole = matches!(held.state, State::Present | State::MaybeThere);
-    match &held.node.within {
-        Some(container) if is_whole && graph.get(container).is_none() => Action::Create { because: Some(because) },
-        _ => Action::Replace { because, changes: Vec::new() },
-    }
+    Action::Replace { because, changes: Vec::new() }
 }
 
 /// What happens to a node that lived within something that is deleted and made anew.
@@ -301,9 +296,9 @@ fn decide(
 
 /// What cannot be left to the deletion of what it lives within, because that is deleted after something that needs its absence.
 ///
-/// That is so where the way along what it needs leads out of a container and back to it: what is outside is deleted before the
+/// That is so for what moves and is made somewhere else first. It is so where the way along what it needs leads out of a container and back to it: what is outside is deleted before the
 /// container, and the resource before that. And it is so for what needs such a thing beside it.
-fn deleted_alone(inventory: &Inventory) -> BTreeSet<Address> {
+fn deleted_alone(graph: &Graph, inventory: &Inventory) -> BTreeSet<Address> {
     let inner: Vec<(&Held, Vec<&Address>)> = inventory
         .iter()
         .filter(|held| held.node.lasting && held.node.within.is_some())
@@ -314,7 +309,9 @@ fn deleted_alone(inventory: &Inventory) -> BTreeSet<Address> {
         each.any(|(index, container)| comes_back(held, container, &all[index + 1..], inventory))
     };
     let of = |(held, _): &(&Held, Vec<&Address>)| held.node.address.clone();
-    let mut alone: BTreeSet<Address> = inner.iter().filter(|(held, all)| leads_back(held, all)).map(of).collect();
+    let moves = |held: &Held| graph.get(&held.node.address).is_some_and(|node| node.within != held.node.within);
+    let is_first = |(held, all): &&(&Held, Vec<&Address>)| moves(held) || leads_back(held, all);
+    let mut alone: BTreeSet<Address> = inner.iter().filter(is_first).map(of).collect();
     loop {
         let is_beside = |need: &Address, all: &[&Address]| {
             let node = inventory.get(need).filter(|_| alone.contains(need)).map(|held| &held.node);

@@ -11,7 +11,7 @@ struct Role {
     kind: &'static str,
     /// What it may live within, of those before it: each graph takes one of these that it has.
     within: Vec<usize>,
-    /// Whether others use it: it cannot be deleted while they do, and is never replaced.
+    /// Whether others use it: it cannot be deleted while they do, and is never replaced, nor moved to live within another.
     anchored: bool,
 }
 
@@ -39,9 +39,11 @@ impl Cast {
         for number in 0..=choices.below(most) {
             let kind = choices.of(&["thing", "thing", "queued", "built", "check"]);
             let containers: Vec<usize> = (0..number).filter(|other| roles[*other].kind == "thing").collect();
+            let anchored = choices.one_in(3) && kind != "check";
             let places = if kind == "check" || containers.is_empty() { 0 } else { choices.of(&[0, 0, 0, 1, 1, 2]) };
+            let places = if anchored { places.min(1) } else { places };
             let within = (0..places).map(|_| choices.of(&containers)).collect();
-            roles.push(Role { kind, within, anchored: choices.one_in(3) && kind != "check" });
+            roles.push(Role { kind, within, anchored });
         }
         Self(roles)
     }

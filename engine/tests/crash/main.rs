@@ -5,7 +5,8 @@
 //! no thing left, none made twice, no question to the person. What goes wrong is a sequence of choices: all sequences of small
 //! stories are told, and of larger ones as many as there are seeds.
 //!
-//! - `cargo test -p engine --test crash -- --seeds N` tells the stories of the first N seeds.
+//! - `cargo test -p engine --test crash -- --seeds N` tells the stories of the first N seeds, `--seeds M..N` those from M on.
+//!   Without it the variable `INFRA_TEST_SEEDS` says which, in the same words.
 //! - `cargo test -p engine --test crash -- --seed S` tells that of one, `--canary NAME` with a bug built in.
 
 mod behaviour;
@@ -19,6 +20,7 @@ mod process;
 mod seeds;
 mod small;
 
+use std::ops::Range;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -28,11 +30,14 @@ use crate::faults::Canary;
 use crate::process::Verdict;
 use crate::small::{SHAPES, STEPS, Step};
 
-/// How many seeds are told when nobody asks for another number.
-const SEEDS: u64 = 10_000;
+/// Which seeds are told when nobody asks for others.
+const SEEDS: Range<u64> = 0..10_000;
+
+/// The variable that asks for others.
+const SEEDS_VARIABLE: &str = "INFRA_TEST_SEEDS";
 
 /// How many of them make one test.
-const PORTION: u64 = 500;
+const PORTION: usize = 500;
 
 /// A test with a folder of its own, in memory where that is possible: what is proven of the journal does not need a slow disk.
 fn trial(name: impl Into<String>, test: impl FnOnce(&Path) -> Verdict + Send + 'static) -> Trial {
@@ -43,9 +48,15 @@ fn trial(name: impl Into<String>, test: impl FnOnce(&Path) -> Verdict + Send + '
     })
 }
 
-fn portions(seeds: u64) -> impl Iterator<Item = Trial> {
-    (0..seeds.div_ceil(PORTION)).map(move |portion| {
-        let range = portion * PORTION..seeds.min((portion + 1) * PORTION);
+/// Which seeds are meant by `N` (the first N) or by `M..N`.
+fn seeds_of(text: &str) -> Option<Range<u64>> {
+    let (begin, end) = text.split_once("..").unwrap_or(("0", text));
+    Some(begin.parse().ok()?..end.parse().ok()?)
+}
+
+fn portions(seeds: Range<u64>) -> impl Iterator<Item = Trial> {
+    seeds.clone().step_by(PORTION).map(move |begin| {
+        let range = begin..seeds.end.min(begin + PORTION as u64);
         let name = format!("the_stories_of_seeds_{}_to_{}_end_well", range.start, range.end - 1);
         trial(name, |folder| seeds::end_well(range, Canary::None, folder))
     })
@@ -81,7 +92,7 @@ fn every_choice() -> Vec<Trial> {
     [nest, adopted].into_iter().chain(bytes).chain(stopped).chain(twice).chain(pairs).collect()
 }
 
-fn all(seeds: u64) -> Vec<Trial> {
+fn all(seeds: Range<u64>) -> Vec<Trial> {
     let mut trials = vec![
         trial("every_sequence_of_choices_is_tried_once", |_| choices::every_sequence_is_tried_once()),
         trial("the_stories_of_the_same_seeds_are_the_same", seeds::are_the_same_when_told_again),
@@ -100,13 +111,15 @@ fn main() -> ExitCode {
     if let Some(exit) = damage::hold_a_lock_if_asked() {
         return exit;
     }
-    let (mut seeds, mut seed, mut canary) = (SEEDS, None, Canary::None);
+    let asked = |text: &str| seeds_of(text).expect("which seeds is said by a number N or a range M..N");
+    let mut seeds = std::env::var(SEEDS_VARIABLE).map_or(SEEDS, |text| asked(&text));
+    let (mut seed, mut canary) = (None, Canary::None);
     let mut given = std::env::args();
     let mut arguments: Vec<String> = Vec::new();
     while let Some(argument) = given.next() {
         let mut value = || given.next().unwrap_or_default();
         match argument.as_str() {
-            "--seeds" => seeds = value().parse().expect("--seeds takes a number"),
+            "--seeds" => seeds = asked(&value()),
             "--seed" => seed = Some(value().parse().expect("--seed takes a number")),
             "--canary" => {
                 let name = value();

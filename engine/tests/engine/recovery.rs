@@ -152,6 +152,49 @@ async fn what_moves_into_another_container_is_deleted_in_the_one_that_stays() {
 }
 
 #[tokio::test]
+async fn what_moves_out_of_a_container_that_goes_is_deleted_before_it_is_made_elsewhere() {
+    let ((_folder, journal), world) = (journal(), Shared::default());
+    let inner = |container: &str| within(container, thing("inner", "1", &[container]));
+    apply(&world, &journal, &graph(vec![thing("left", "1", &[]), inner("left")])).await;
+    world.calls();
+    let wanted = graph(vec![thing("right", "1", &[]), inner("right")]);
+    assert!(apply(&world, &journal, &wanted).await.is_success());
+    let calls = world.calls();
+    let place = |call: &str| calls.iter().position(|made| made == call).expect(call);
+    assert!(place("delete thing/inner") < place("create thing/inner"), "{calls:?}");
+    assert!(place("delete thing/inner") < place("delete thing/left"), "{calls:?}");
+}
+
+#[tokio::test]
+async fn what_was_leaving_a_container_that_is_replaced_leaves_before_it_is_made_in_another() {
+    let ((_folder, path), world) = (journal(), Shared::default());
+    let wanted = |number: i64, container: &str| {
+        let inner = within(container, thing("inner", "1", &[container]));
+        graph(vec![fixed("left", number, &[]), thing("right", "1", &[]), inner])
+    };
+    apply(&world, &path, &wanted(1, "left")).await;
+    killed_after(&path, vec![("inner", began(Operation::Delete, &thing("inner", "1", &[])))]);
+    world.calls();
+    assert!(apply(&world, &path, &wanted(2, "right")).await.is_success());
+    let calls = world.calls();
+    assert_eq!(calls.first().map(String::as_str), Some("delete thing/inner"));
+    assert!(calls.contains(&"create thing/inner".to_owned()) && calls.contains(&"create thing/left".to_owned()));
+}
+
+#[tokio::test]
+async fn what_needs_something_that_moves_is_deleted_before_that_and_not_with_their_container() {
+    let ((_folder, journal), world) = (journal(), Shared::default());
+    let inner = |container: &str| within(container, thing("inner", "1", &[container]));
+    let user = within("left", thing("user", "1", &["left", "inner"]));
+    apply(&world, &journal, &graph(vec![thing("left", "1", &[]), inner("left"), user])).await;
+    world.calls();
+    assert!(apply(&world, &journal, &graph(vec![thing("right", "1", &[]), inner("right")])).await.is_success());
+    let calls = world.calls();
+    let deleted: Vec<&String> = calls.iter().filter(|call| call.starts_with("delete")).collect();
+    assert_eq!(deleted, ["delete thing/user", "delete thing/inner", "delete thing/left"]);
+}
+
+#[tokio::test]
 async fn what_is_no_longer_needed_is_deleted_after_the_change_of_what_needed_it() {
     let ((_folder, journal), world) = (journal(), Shared::default());
     apply(&world, &journal, &graph(vec![thing("old", "1", &[]), thing("user", "1", &["old"])])).await;
