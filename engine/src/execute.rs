@@ -403,12 +403,14 @@ impl Run<'_> {
         let is_change = |address: &&Address| self.plan[*address].action.is_change() && !failed.contains(*address);
         left.extend(self.schedule.left().map(|(address, _)| address).filter(is_change));
         let reasons = reasons(self.steps, &failed);
-        for address in &left {
-            let because = reasons.get(*address).copied().cloned();
-            let title = self.plan[*address].node.title.clone();
-            self.sinks.emit(Event::StepNotTried { address: (*address).clone(), title, because });
+        let mut not_tried = Vec::new();
+        for node in self.steps.iter().map(|step| &step.node).filter(|node| left.contains(&node.address)) {
+            let because = reasons.get(&node.address).copied().cloned();
+            let (address, title) = (node.address.clone(), node.title.clone());
+            self.sinks.emit(Event::StepNotTried { address: address.clone(), title, because });
+            not_tried.push(address);
         }
-        self.outcome.not_tried = left.into_iter().cloned().collect();
+        self.outcome.not_tried = not_tried;
     }
 }
 

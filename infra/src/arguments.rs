@@ -168,6 +168,9 @@ pub enum Command {
 
 /// `infra apply`
 #[derive(Debug, Args)]
+#[command(
+    after_help = "SCENARIO may also be a file that `infra plan --save` wrote: it is carried out as it is, or not at all."
+)]
 pub struct Apply {
     /// Which scenario, or a saved plan.
     #[command(flatten)]
