@@ -35,5 +35,5 @@ pub use lock::{Claim, DeploymentLock, Owner, Patience};
 pub use plan::{Action, Drifted, Plan, PlanError, Step, plan, plan_with};
 pub use resource::{Class, Context, Drift, Failure, Gone, Observation, Registry, Remains, Resource};
 pub use state::{Deployment, StateError, StateFolder};
-pub use timing::{Link, Timing, timing};
+pub use timing::{Link, Timed, Timing, timing, timing_of};
 pub use wishes::{Existing, InTheWay, MoveError, Moved, Wishes};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug)]
 pub struct StateFolder(PathBuf);
 
-/// A deployment's own folder: journal, lock, private kubeconfig, records of its runs.
+/// A deployment's own folder: journal, lock, private kubeconfig.
 #[derive(Clone, Debug)]
 pub struct Deployment {
     name: String,
@@ -87,32 +87,26 @@ impl Deployment {
         self.folder.join("journal.jsonl")
     }
 
-    /// The folder with a record for each run.
-    pub fn runs(&self) -> PathBuf {
-        self.folder.join("runs")
-    }
-
     /// The path of the kubeconfig that only this deployment uses.
     pub fn kubeconfig(&self) -> PathBuf {
         self.folder.join("kubeconfig")
     }
 
-    /// Makes the folders, readable by their owner only. Those that were missing are on disk afterwards.
+    /// Makes the folder, readable by its owner only. What was missing on the way to it is on disk afterwards.
     pub fn make(&self) -> Result<(), StateError> {
         let mut builder = DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        let runs = self.runs();
-        let missing: Vec<&Path> = runs.ancestors().take_while(|folder| !folder.exists()).collect();
-        let made = builder.create(&runs).and_then(|()| {
+        let missing: Vec<&Path> = self.folder.ancestors().take_while(|folder| !folder.exists()).collect();
+        let made = builder.create(&self.folder).and_then(|()| {
             // A folder's name is on disk when the one that it lies in is.
             let parents = missing.iter().filter_map(|folder| folder.parent());
             parents
                 .filter(|parent| !parent.as_os_str().is_empty())
                 .try_for_each(|parent| File::open(parent)?.sync_all())
         });
-        made.map_err(|source| StateError::File { action: "make", path: self.runs(), source })
+        made.map_err(|source| StateError::File { action: "make", path: self.folder.clone(), source })
     }
 
     /// Removes the folder with everything in it; says whether it was there.

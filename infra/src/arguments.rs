@@ -148,6 +148,10 @@ pub enum Command {
     Destroy(Destroy),
     /// Write a lost or damaged journal anew, from labels and marks of what is there
     Recover(Recover),
+    /// Show how the last run went: what failed and why, where the time went, what answers
+    Report(Report),
+    /// Print the events of the last run, or follow the one that is under way
+    Events(Events),
     /// List the deployments of this machine
     List(List),
     /// List the images that this machine keeps for deployments, and clean the image cache
@@ -288,6 +292,37 @@ pub struct Recover {
     /// How long to wait for another run.
     #[command(flatten)]
     pub wait: Wait,
+}
+
+/// `infra report`
+#[derive(Debug, Args)]
+pub struct Report {
+    /// Which deployment; one that was destroyed still has its last runs.
+    #[command(flatten)]
+    pub which: Which,
+    /// The run's number [default: the last one]
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<u32>,
+    /// List the runs whose records are kept
+    #[arg(long, conflicts_with_all = ["run", "html"])]
+    pub list: bool,
+    /// Write a page for a browser, in one file that needs nothing else; `-` is standard output
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+}
+
+/// `infra events`
+#[derive(Debug, Args)]
+pub struct Events {
+    /// Which deployment.
+    #[command(flatten)]
+    pub which: Which,
+    /// Go on until the run ends, and end with its exit code
+    #[arg(long, short)]
+    pub follow: bool,
+    /// The run's number [default: the last one]
+    #[arg(long, value_name = "RUN")]
+    pub run: Option<u32>,
 }
 
 /// `infra images`

@@ -7,6 +7,7 @@ mod doctor;
 mod launcher;
 mod prepare;
 mod receipt;
+mod record;
 mod report;
 mod saved;
 mod session;
@@ -64,6 +65,8 @@ fn run(arguments: Arguments) -> Result<Exit, Problem> {
             Command::Open(command) => commands::open::run(command, &settings).await,
             Command::Destroy(command) => commands::destroy::run(command, &settings).await,
             Command::Recover(command) => commands::recover::run(command, &settings).await,
+            Command::Report(command) => commands::report::run(&command, &settings),
+            Command::Events(command) => commands::events::run(&command, &settings).await,
             Command::List(_) => commands::list::run(&settings).await,
             Command::Images(command) => commands::images::run(command.command.as_ref(), &settings),
             Command::Sandbox(command) => commands::sandbox::run(command.command, &settings).await,

@@ -36,6 +36,24 @@ pub enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    /// The one with this code; [`Exit::Failed`] for one that no command has.
+    pub fn of_code(code: u8) -> Self {
+        let all = [
+            Self::Done,
+            Self::Usage,
+            Self::Scenario,
+            Self::Blocked,
+            Self::Check,
+            Self::Missing,
+            Self::Foreign,
+            Self::Locked,
+            Self::Interrupted,
+        ];
+        all.into_iter().find(|exit| *exit as u8 == code).unwrap_or(Self::Failed)
+    }
+}
+
 /// An error on its way to the person: what happened, the chain of causes, a hint.
 #[derive(Debug)]
 pub struct Problem {

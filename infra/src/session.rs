@@ -2,22 +2,22 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::{
     Deployment, DeploymentLock, Event, Journal, Outcome, Patience, Plan, Policy, Record, Registry, Sink, Sinks, Stop,
     StopHandle, execute,
 };
-
 use providers::kubernetes::Clients;
 use workloads::Vault;
 
 use crate::arguments::Wait;
 use crate::launcher::SelfLauncher;
+use crate::record::{Planned, Recorder};
 use crate::report::{Problem, of_state};
 use crate::settings::Settings;
-use crate::view::progress::{JsonLines, Progress, Recorder};
+use crate::view::progress::{JsonLines, Progress};
 use crate::view::style;
 
 /// How long a child of a killed run may go on before its deployment counts as held: `kind create cluster` on a slow machine.
@@ -29,7 +29,19 @@ pub struct Session {
     pub deployment: Deployment,
     /// Its journal.
     pub journal: Journal,
+    /// The record of this run.
+    pub record: Recorder,
+    asked: Asked,
     lock: DeploymentLock,
+}
+
+/// What a run is for.
+#[derive(Clone)]
+pub struct Asked {
+    /// `apply` or `destroy`.
+    pub command: &'static str,
+    /// The scenario's file, where there is one.
+    pub scenario: Option<String>,
 }
 
 /// What came of a run, with its events.
@@ -43,15 +55,22 @@ pub struct Run {
 impl Session {
     /// Makes the deployment's folder where it is missing, takes its lock and reads its journal.
     /// Where another run holds it, waits for it at most as long as `wait` says, and says for whom.
-    pub fn open(deployment: Deployment, wait: Wait, settings: &Settings) -> Result<Self, Problem> {
+    pub fn open(deployment: Deployment, asked: Asked, wait: Wait, settings: &Settings) -> Result<Self, Problem> {
         let lock = lock(&deployment, wait, settings)?;
-        Self::locked(deployment, lock)
+        Self::locked(deployment, lock, asked, settings)
     }
 
-    /// Reads the journal of a deployment whose lock is taken.
-    pub fn locked(deployment: Deployment, lock: DeploymentLock) -> Result<Self, Problem> {
-        let journal = Journal::open(&deployment.journal())?;
-        Ok(Self { deployment, journal, lock })
+    /// Begins the record of the run and reads the journal of a deployment whose lock is taken.
+    pub fn locked(
+        deployment: Deployment,
+        lock: DeploymentLock,
+        asked: Asked,
+        settings: &Settings,
+    ) -> Result<Self, Problem> {
+        let record = Recorder::begin(settings, deployment.name(), asked.command, asked.scenario.clone())?;
+        let journal = Journal::open(&deployment.journal()).map_err(Problem::from);
+        let journal = journal.inspect_err(|problem| record.end(Err(problem)))?;
+        Ok(Self { deployment, journal, record, asked, lock })
     }
 
     /// The locked file, as standard input of child processes: they keep the deployment locked as long as they live.
@@ -59,22 +78,19 @@ impl Session {
         Ok(Arc::new(self.lock.file()?))
     }
 
-    /// Carries a plan out, telling the person and the record of the run.
+    /// Carries out what was decided, telling the person and the record of the run.
     pub async fn run(
         &mut self,
-        command: &str,
-        scenario: Option<String>,
         plan: &Plan,
         registry: &Registry,
         policy: Policy,
         as_json: bool,
     ) -> Result<Run, Problem> {
-        let (recorder, records) = Recorder::new(&self.deployment.runs()).map_err(|error: io::Error| {
-            Problem::from(error).hint(format!("is the disk of {} full?", self.deployment.folder().display()))
-        })?;
-        let view: Box<dyn Sink> = if as_json { Box::new(JsonLines) } else { Box::new(Progress::new(plan)) };
-        let sinks = Sinks::new(vec![Box::new(recorder), view]);
+        let view: Box<dyn Sink> =
+            if as_json { Box::new(JsonLines) } else { Box::new(Progress::new(&Planned::all(plan))) };
+        let sinks = Sinks::new(vec![Box::new(self.record.clone()), view]);
         let name = self.deployment.name().to_owned();
+        let Asked { command, scenario } = self.asked.clone();
         sinks.emit(Event::RunBegan { deployment: name.clone(), command: command.to_owned(), scenario });
         let began = Instant::now();
         let stop = StopHandle::default();
@@ -83,7 +99,8 @@ impl Session {
         signals.abort();
         let success = outcome.as_ref().is_ok_and(Outcome::is_success);
         sinks.emit(Event::RunEnded { success, seconds: began.elapsed().as_secs_f64() });
-        Ok(Run { outcome: outcome?, records: take(&records) })
+        self.record.remember(self.journal.inventory(), outcome.as_ref().ok());
+        Ok(Run { outcome: outcome?, records: self.record.take_events() })
     }
 
     /// Removes the deployment's folder, which must not be needed any more, and gives the lock up.
@@ -100,10 +117,6 @@ pub fn lock(deployment: &Deployment, wait: Wait, settings: &Settings) -> Result<
     let waiting = |owner: &str| anstream::eprintln!("{} waiting: {owner}", style::change("note:"));
     let patience = Patience { run: wait.longest(), child: PATIENCE };
     deployment.lock(&settings.owner, settings.lease, patience, waiting).map_err(of_state)
-}
-
-fn take(records: &Mutex<Vec<Record>>) -> Vec<Record> {
-    std::mem::take(&mut records.lock().expect("no sink panics"))
 }
 
 /// The behaviour of every kind that this program knows. Children that change the world hold `lock` open while they live.

@@ -11,6 +11,7 @@ use providers::docker::{Docker, Settings as DockerSettings};
 use providers::kubeconfig;
 
 use crate::arguments::{Global, Provider, duration};
+use crate::record::without_secrets;
 use crate::report::Problem;
 
 /// The variable with the provider of those who do not say one.
@@ -79,7 +80,7 @@ fn owner() -> Owner {
         user: user.unwrap_or_else(|| format!("user {}", rustix::process::getuid().as_raw())),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         process: std::process::id(),
-        command: env::args().collect::<Vec<_>>().join(" "),
+        command: without_secrets(env::args()),
         since: Timestamp::now(),
     }
 }

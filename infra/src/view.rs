@@ -1,8 +1,10 @@
 //! What a person reads: plan, progress, summary, receipt. The only place that knows a terminal.
 
 pub mod change;
+pub mod page;
 pub mod plan;
 pub mod progress;
+pub mod story;
 pub mod style;
 pub mod summary;
 

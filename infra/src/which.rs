@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use engine::{Deployment, Event, Inventory, Record};
+use engine::{Deployment, Inventory};
 
 use crate::arguments::Which;
+use crate::record;
 use crate::report::{Problem, of_report, of_state};
 use crate::settings::{Settings, shown};
 
@@ -119,7 +120,9 @@ fn the_only_one(settings: &Settings) -> Result<Deployment, Problem> {
 /// The deployment whose last apply used this scenario file.
 fn recorded_with(file: &Path, settings: &Settings) -> Result<Option<Deployment>, Problem> {
     let Ok(wanted) = std::path::absolute(file) else { return Ok(None) };
-    let same = |deployment: &Deployment| recorded_scenario(deployment).is_some_and(|recorded| recorded == wanted);
+    let same = |deployment: &Deployment| {
+        record::scenario(settings, deployment.name()).is_some_and(|recorded| recorded == wanted)
+    };
     let mut found: Vec<Deployment> = settings.state.deployments().map_err(of_state)?.into_iter().filter(same).collect();
     if found.len() > 1 {
         let names: Vec<&str> = found.iter().map(Deployment::name).collect();
@@ -127,19 +130,4 @@ fn recorded_with(file: &Path, settings: &Settings) -> Result<Option<Deployment>,
             .hint("say which with --name"));
     }
     Ok(found.pop())
-}
-
-/// The scenario file of the last apply, from the deployment's records.
-pub fn recorded_scenario(deployment: &Deployment) -> Option<PathBuf> {
-    let mut runs: Vec<PathBuf> =
-        std::fs::read_dir(deployment.runs()).ok()?.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    runs.sort();
-    runs.iter().rev().find_map(|run| {
-        let text = std::fs::read_to_string(run).ok()?;
-        let first: Record = serde_json::from_str(text.lines().next()?).ok()?;
-        match first.event {
-            Event::RunBegan { scenario, .. } => scenario.map(PathBuf::from),
-            _ => None,
-        }
-    })
 }

@@ -146,5 +146,5 @@ fn only_its_owner_can_read_what_a_deployment_keeps() {
     engine::Journal::open(&deployment.journal()).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&deployment.folder().join("lock")), mode(&deployment.journal())), (0o600, 0o600));
-    assert_eq!((mode(deployment.folder()), mode(&deployment.runs())), (0o700, 0o700));
+    assert_eq!(mode(deployment.folder()), 0o700);
 }

@@ -10,9 +10,10 @@ use serde_json::json;
 use crate::arguments::{self, Wanted};
 use crate::commands::{confirm, plan};
 use crate::prepare::{Prepared, Request, needs_docker, prepare};
+use crate::record::Decided;
 use crate::report::{self, Exit, Problem};
 use crate::saved;
-use crate::session::{Run, Session};
+use crate::session::{Asked, Run, Session};
 use crate::settings::Settings;
 use crate::view::{self, style, summary};
 
@@ -20,10 +21,13 @@ use crate::view::{self, style, summary};
 pub async fn run(command: arguments::Apply, settings: &Settings) -> Result<Exit, Problem> {
     let began = Instant::now();
     let request = request(&command, settings)?;
+    let scenario = std::path::absolute(&request.scenario.file)?.to_str().map(ToOwned::to_owned);
     // A plan that was saved before the first apply has made the folder, and needs the key in it again.
     let was_there = request.deployment.folder().exists();
-    let mut session = Session::open(request.deployment.clone(), command.wait, settings)?;
+    let asked = Asked { command: "apply", scenario };
+    let mut session = Session::open(request.deployment.clone(), asked, command.wait, settings)?;
     let result = apply(&command, settings, &request, &mut session, began).await;
+    session.record.end(result.as_ref());
     if session.journal.inventory().last_number() == 0 && !was_there {
         // Nothing was begun: no empty deployment shall be left to wonder about.
         session.remove()?;
@@ -53,8 +57,9 @@ async fn apply(
     session: &mut Session,
     began: Instant,
 ) -> Result<Exit, Problem> {
-    let scenario = &request.scenario.file;
     let prepared = prepare(request, session.journal.inventory(), settings, Some(session.lock_file()?)).await?;
+    session.record.plan(Decided::new(prepared.provider.name(), &prepared.plan, &prepared.addresses));
+    session.record.remember(session.journal.inventory(), None);
     if prepared.plan.is_empty() {
         nothing_to_do(&prepared, settings, began);
         return Ok(Exit::Done);
@@ -65,15 +70,12 @@ async fn apply(
     }
     refuse_in_the_way(&prepared)?;
     // Whoever carries out a saved plan has read it.
-    if !command.yes && request.saved.is_none() && !confirm("Go on?")? {
+    if !command.yes && request.saved.is_none() && !session.record.only_if(confirm("Go on?"))? {
         anstream::eprintln!("nothing was changed");
         return Ok(Exit::Interrupted);
     }
     missing_parts(&prepared, request.target.kind.as_deref(), settings).await?;
-    let scenario = std::path::absolute(scenario)?.to_str().map(ToOwned::to_owned);
-    let run = session
-        .run("apply", scenario, &prepared.plan, &prepared.registry, Policy::StopAtFailure, settings.json)
-        .await?;
+    let run = session.run(&prepared.plan, &prepared.registry, Policy::StopAtFailure, settings.json).await?;
     conclude(&prepared, &run, settings);
     Ok(report::of_outcome(&run.outcome))
 }

@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use engine::{Context, Failure, Held, Journal, Sinks};
+use engine::{Context, Deployment, Event, Failure, Held, Journal, Node, Operation, Sinks};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use workloads::Vault;
 
 use crate::arguments;
+use crate::record::{self, Decided, Recorder};
 use crate::report::{Exit, Problem, exit_of};
 use crate::session::registry;
 use crate::settings::Settings;
@@ -24,14 +25,31 @@ pub async fn run(command: arguments::Check, settings: &Settings) -> Result<Exit,
         return Err(Problem::usage(format!("check {}: no check was reached by an apply", deployment.name()))
             .hint("run `infra apply` to its end, or declare `checks:` in the scenario"));
     }
+    let record = Recorder::begin(settings, deployment.name(), "check", None)?;
+    record.plan(Decided::of_held(record::provider(&inventory), &checks));
+    record.remember(&inventory, None);
+    let result = ask(&deployment, &checks, &record, settings).await;
+    record.end(Ok(&result));
+    Ok(result)
+}
+
+/// Asks everything at once and tells the answers.
+async fn ask(deployment: &Deployment, checks: &[&Held], record: &Recorder, settings: &Settings) -> Exit {
     // No check needs a secret's value.
     let registry = registry(settings, &Vault::new(b""), None);
-    let asked = checks.into_iter().map(async |held| {
+    let sinks = Sinks::new(vec![Box::new(record.clone())]);
+    let (name, command) = (deployment.name().to_owned(), "check".to_owned());
+    sinks.emit(Event::RunBegan { deployment: name, command, scenario: None });
+    let all_began = Instant::now();
+    let asked = checks.iter().map(async |held| {
         let began = Instant::now();
-        let context = Context::detached(deployment.name(), held.node.address.clone(), Sinks::default());
+        sinks.emit(began_of(held));
+        let context = Context::detached(deployment.name(), held.node.address.clone(), sinks.clone());
         let resource = registry.get(&held.node.address).expect("checks are registered");
         let answer = resource.create(&context, &held.node.inputs).await;
-        (held, answer, began.elapsed().as_secs_f64())
+        let seconds = began.elapsed().as_secs_f64();
+        sinks.emit(ended_of(held, &answer, seconds));
+        (held, answer, seconds)
     });
     let answers = join_all(asked).await;
     let failed = answers.iter().filter_map(|(_, answer, _)| answer.as_ref().err()).collect::<Vec<&Failure>>();
@@ -41,7 +59,29 @@ pub async fn run(command: arguments::Check, settings: &Settings) -> Result<Exit,
     if !settings.json && !failed.is_empty() {
         anstream::eprintln!("{} of {} failed", failed.len(), count(answers.len(), "check"));
     }
-    Ok(failed.first().map_or(Exit::Done, |failure| exit_of(failure.class)))
+    sinks.emit(Event::RunEnded { success: failed.is_empty(), seconds: all_began.elapsed().as_secs_f64() });
+    failed.first().map_or(Exit::Done, |failure| exit_of(failure.class))
+}
+
+fn began_of(held: &Held) -> Event {
+    let Node { address, title, .. } = &held.node;
+    Event::StepBegan { address: address.clone(), title: title.clone(), operation: Operation::Create }
+}
+
+fn ended_of(held: &Held, answer: &Result<Value, Failure>, seconds: f64) -> Event {
+    let (address, operation) = (held.node.address.clone(), Operation::Create);
+    match answer {
+        Ok(_) => Event::StepEnded { address, operation, seconds, unchanged: false },
+        Err(failure) => Event::StepFailed {
+            address,
+            operation,
+            seconds,
+            causes: failure.causes(),
+            hint: failure.hint.clone(),
+            remains: failure.remains,
+            class: failure.class,
+        },
+    }
 }
 
 fn tell(held: &Held, answer: &Result<Value, Failure>, seconds: f64, as_json: bool) {

@@ -14,8 +14,9 @@ use crate::arguments;
 use crate::commands::confirm;
 use crate::prepare::needs_docker;
 use crate::receipt;
+use crate::record::{self, Decided};
 use crate::report::{self, Exit, Problem};
-use crate::session::{Run, Session, registry};
+use crate::session::{Asked, Run, Session, registry};
 use crate::settings::{Settings, shown};
 use crate::view::{self, style, summary};
 use crate::which::choose;
@@ -28,7 +29,23 @@ pub async fn run(command: arguments::Destroy, settings: &Settings) -> Result<Exi
     if !has_journal && labelled.is_empty() {
         return Ok(nothing_there(&deployment, settings));
     }
-    let mut session = Session::open(deployment.clone(), command.wait, settings)?;
+    let asked = Asked { command: "destroy", scenario: None };
+    let session = Session::open(deployment, asked, command.wait, settings)?;
+    // It outlives the deployment.
+    let record = session.record.clone();
+    let result = destroy(&command, session, labelled, settings).await;
+    record.end(result.as_ref());
+    result
+}
+
+/// Removes what the journal knows, and what was found by its labels where there was none.
+async fn destroy(
+    command: &arguments::Destroy,
+    mut session: Session,
+    labelled: Vec<Node>,
+    settings: &Settings,
+) -> Result<Exit, Problem> {
+    let has_journal = labelled.is_empty();
     if !labelled.is_empty() {
         let found = |node: Node| (node.address.clone(), Change::Found { node: Box::new(node), outputs: Value::Null });
         session.journal.append(labelled.into_iter().map(found).collect())?;
@@ -48,16 +65,17 @@ pub async fn run(command: arguments::Destroy, settings: &Settings) -> Result<Exi
             (false, true) => "everything of",
             (false, false) => "everything labelled with",
         };
-        anstream::print!("{}", view::plan::render(&format!("{heading} {}", deployment.name()), &decided));
+        anstream::print!("{}", view::plan::render(&format!("{heading} {}", session.deployment.name()), &decided));
         println!();
     }
-    if !command.yes && !session.journal.inventory().is_empty() && !confirm("Remove it?")? {
+    if !command.yes && !session.journal.inventory().is_empty() && !session.record.only_if(confirm("Remove it?"))? {
         anstream::eprintln!("nothing was removed");
         return Ok(Exit::Interrupted);
     }
     let uses_docker = decided.steps.iter().any(|step| needs_docker(&step.node));
     let no_engine = if uses_docker { NoEngine::IsAProblem } else { NoEngine::HasNothing };
-    let run = session.run("destroy", None, &decided, &registry, Policy::GoOn, settings.json).await?;
+    session.record.plan(Decided::new(record::provider(session.journal.inventory()), &decided, &[]));
+    let run = session.run(&decided, &registry, Policy::GoOn, settings.json).await?;
     if is_part && !session.journal.inventory().is_empty() {
         return Ok(conclude_part(&session, &run.outcome, settings));
     }

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use engine::{Inventory, Journal, State};
 use serde::Serialize;
 
+use crate::record;
 use crate::report::{Exit, Problem, of_state};
 use crate::settings::{Settings, shown};
 use crate::view::{count, style};
-use crate::which::recorded_scenario;
 
 /// One deployment.
 #[derive(Serialize)]
@@ -24,7 +24,7 @@ struct Row {
 pub async fn run(settings: &Settings) -> Result<Exit, Problem> {
     let mut rows = Vec::new();
     for deployment in settings.state.deployments().map_err(of_state)? {
-        let scenario = recorded_scenario(&deployment).map(|path| shown(&path));
+        let scenario = record::scenario(settings, deployment.name()).map(|path| shown(&path));
         rows.push(match Journal::read(&deployment.journal()) {
             Ok(inventory) => row(deployment.name(), &inventory, scenario),
             Err(error) => Row {

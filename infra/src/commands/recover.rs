@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::arguments::{self, Provider};
 use crate::launcher::SelfLauncher;
 use crate::report::{Exit, Problem, of_failure, of_state};
-use crate::session::{Session, lock};
+use crate::session::{Asked, Session, lock};
 use crate::settings::{Settings, shown};
 use crate::view::{count, style};
 use crate::which::check_name;
@@ -37,12 +37,15 @@ pub async fn run(command: arguments::Recover, settings: &Settings) -> Result<Exi
         }
     };
     let aside = move_aside(&deployment)?;
-    let mut session = Session::locked(deployment, lock)?;
+    let mut session = Session::locked(deployment, lock, Asked { command: "recover", scenario: None }, settings)?;
     let entry = |found: &Discovered| {
         let Discovered { node, outputs } = found.clone();
         (node.address.clone(), Change::Found { node: Box::new(node), outputs })
     };
-    session.journal.append(found.iter().map(entry).collect())?;
+    let appended = session.journal.append(found.iter().map(entry).collect()).map_err(Problem::from);
+    session.record.remember(session.journal.inventory(), None);
+    session.record.end(appended.as_ref().map(|()| &Exit::Done));
+    appended?;
     tell(&session.deployment, provider, &found, aside.as_deref(), settings);
     Ok(Exit::Done)
 }

@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use engine::{Address, Blocker, Event, Operation, Plan, Record, Sink};
+use engine::{Address, Blocker, Event, Operation, Record, Sink};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
 
+use crate::record::Planned;
 use crate::view::{duration, style};
 
 /// A section with more steps than this is told in sums, not step by step.
@@ -26,46 +27,22 @@ pub struct JsonLines;
 
 impl Sink for JsonLines {
     fn take(&self, record: &Record) {
-        let line = serde_json::to_string(record).expect("a record has only string keys");
-        // A reader that went away is no reason to stop a run that changes the world.
-        let _ = writeln!(io::stdout().lock(), "{line}");
+        print_json(record);
     }
 }
 
-/// Keeps the record of the run: in a file, and in memory for the summary.
-pub struct Recorder {
-    file: Mutex<File>,
-    records: Arc<Mutex<Vec<Record>>>,
-}
-
-impl Recorder {
-    /// Writes to a new file in the folder, named by the run's number. Returns it with the records as they come.
-    pub fn new(folder: &Path) -> io::Result<(Self, Arc<Mutex<Vec<Record>>>)> {
-        let last = std::fs::read_dir(folder)?
-            .filter_map(|entry| entry.ok()?.path().file_stem()?.to_str()?.parse::<u32>().ok())
-            .max();
-        let path = folder.join(format!("{:04}.jsonl", last.unwrap_or(0) + 1));
-        let records = Arc::new(Mutex::new(Vec::new()));
-        Ok((Self { file: Mutex::new(File::create(path)?), records: records.clone() }, records))
-    }
-}
-
-impl Sink for Recorder {
-    fn take(&self, record: &Record) {
-        let mut line = serde_json::to_string(record).expect("a record has only string keys");
-        line.push('\n');
-        // The journal is what counts; a record that cannot be written (a full disk) shows in the journal's own error.
-        let _ = self.file.lock().expect("no sink panics").write_all(line.as_bytes());
-        // Programs' output is only for the file: it can be long.
-        if !matches!(record.event, Event::StepOutput { .. }) {
-            self.records.lock().expect("no sink panics").push(record.clone());
-        }
-    }
+/// Prints one line of JSON on standard output.
+pub fn print_json(line: &impl Serialize) {
+    let line = serde_json::to_string(line).expect("it has only string keys");
+    // A reader that went away is no reason to stop a run that changes the world.
+    let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
 /// Tells a person what happens.
 pub struct Progress {
     live: Option<MultiProgress>,
+    /// Whether it is told on standard output: where it is the answer, and not what happens besides.
+    is_answer: bool,
     titles: HashMap<Address, String>,
     sections: HashMap<Address, String>,
     lasting: HashSet<Address>,
@@ -82,28 +59,34 @@ struct Sum {
 }
 
 /// Where the output is piped, a running step says what it does at most this often.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
+const TOLD_EVERY: SignedDuration = SignedDuration::from_secs(10);
 
 /// What is shown of a running step.
 struct Line {
     bar: Option<ProgressBar>,
-    told: Instant,
+    /// By the clock of the events, so that a recorded run is told in the same lines.
+    told: Timestamp,
 }
 
 impl Progress {
-    /// For the steps of this plan.
-    pub fn new(plan: &Plan) -> Self {
-        let changing = || plan.steps.iter().filter(|step| step.action.is_change());
+    /// For these steps, on standard error: live where that is a terminal.
+    pub fn new(steps: &[Planned]) -> Self {
+        Self { live: io::stderr().is_terminal().then(MultiProgress::new), is_answer: false, ..Self::plain(steps) }
+    }
+
+    /// For these steps, in plain lines on standard output.
+    pub fn plain(steps: &[Planned]) -> Self {
         let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
-        for step in changing() {
-            sums.entry(step.node.section.clone()).or_default().total += 1;
+        for step in steps {
+            sums.entry(step.section.clone()).or_default().total += 1;
         }
         sums.retain(|_, sum| sum.total > TOLD_ONE_BY_ONE);
         Self {
-            live: io::stderr().is_terminal().then(MultiProgress::new),
-            titles: changing().map(|step| (step.node.address.clone(), step.node.title.clone())).collect(),
-            sections: changing().map(|step| (step.node.address.clone(), step.node.section.clone())).collect(),
-            lasting: changing().filter(|step| step.node.lasting).map(|step| step.node.address.clone()).collect(),
+            live: None,
+            is_answer: true,
+            titles: steps.iter().map(|step| (step.address.clone(), step.title.clone())).collect(),
+            sections: steps.iter().map(|step| (step.address.clone(), step.section.clone())).collect(),
+            lasting: steps.iter().filter(|step| step.lasting).map(|step| step.address.clone()).collect(),
             sums: Mutex::new(sums),
             bars: Mutex::new(HashMap::new()),
             not_tried: AtomicUsize::new(0),
@@ -113,6 +96,8 @@ impl Progress {
     fn say(&self, text: &str) {
         match &self.live {
             Some(live) => live.suspend(|| anstream::eprintln!("{text}")),
+            // A reader that has seen enough (`head`) is no error.
+            None if self.is_answer => drop(writeln!(anstream::stdout(), "{text}")),
             None => anstream::eprintln!("{text}"),
         }
     }
@@ -127,7 +112,7 @@ impl Progress {
             .is_some_and(|section| self.sums.lock().expect("no sink panics").contains_key(section))
     }
 
-    fn began(&self, address: &Address, title: &str) {
+    fn began(&self, at: Timestamp, address: &Address, title: &str) {
         if self.is_told_in_sums(address) {
             return;
         }
@@ -143,17 +128,17 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        bars.insert(address.clone(), Line { bar, told: Instant::now() });
+        bars.insert(address.clone(), Line { bar, told: at });
     }
 
     /// What a running step does: on its live line, or now and then as a line of its own.
-    fn progress(&self, address: &Address, message: &str) {
+    fn progress(&self, at: Timestamp, address: &Address, message: &str) {
         let mut bars = self.bars.lock().expect("no sink panics");
         let Some(line) = bars.get_mut(address) else { return };
         if let Some(bar) = &line.bar {
             bar.set_message(message.to_owned());
-        } else if self.live.is_none() && line.told.elapsed() >= TOLD_EVERY {
-            line.told = Instant::now();
+        } else if self.live.is_none() && at.duration_since(line.told) >= TOLD_EVERY {
+            line.told = at;
             self.say(&format!("    {}: {message}", self.title(address)));
         }
     }
@@ -219,9 +204,9 @@ impl Progress {
     }
 
     /// What may heal is told like progress; what will not is told for good, with the container's last words.
-    fn blocked(&self, address: &Address, blockers: &[Blocker]) {
+    fn blocked(&self, at: Timestamp, address: &Address, blockers: &[Blocker]) {
         if let Some(blocker) = blockers.iter().find(|blocker| blocker.heals) {
-            self.progress(address, &format!("{} ({}): {}", blocker.cause, blocker.subject, blocker.message));
+            self.progress(at, address, &format!("{} ({}): {}", blocker.cause, blocker.subject, blocker.message));
         }
         for blocker in blockers.iter().filter(|blocker| !blocker.heals) {
             let mut text =
@@ -238,10 +223,10 @@ impl Progress {
 
     /// What a program printed. Of builds only the latest line is shown, where lines live; the record of the run has them all,
     /// and a failure repeats the last ones.
-    fn output(&self, address: &Address, line: &str) {
+    fn output(&self, at: Timestamp, address: &Address, line: &str) {
         if self.lasting.contains(address) {
             if self.live.is_some() {
-                self.progress(address, line);
+                self.progress(at, address, line);
             }
             return;
         }
@@ -259,10 +244,10 @@ impl Progress {
 impl Sink for Progress {
     fn take(&self, record: &Record) {
         match &record.event {
-            Event::StepBegan { address, title, .. } => self.began(address, title),
-            Event::StepProgress { address, message } => self.progress(address, message),
-            Event::StepOutput { address, line } => self.output(address, line),
-            Event::StepBlocked { address, blockers } => self.blocked(address, blockers),
+            Event::StepBegan { address, title, .. } => self.began(record.at, address, title),
+            Event::StepProgress { address, message } => self.progress(record.at, address, message),
+            Event::StepOutput { address, line } => self.output(record.at, address, line),
+            Event::StepBlocked { address, blockers } => self.blocked(record.at, address, blockers),
             Event::StepEnded { address, operation, seconds, unchanged } => {
                 self.ended(address, *operation, *seconds, *unchanged);
             }

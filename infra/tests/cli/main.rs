@@ -3,6 +3,7 @@
 
 mod place;
 mod plans;
+mod record;
 mod state;
 
 use place::Place;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 
-use crate::machine::{Machine, get};
+use crate::machine::{Ended, Machine, ended, get};
 
 const SCENARIO: &str = r"
 version: 1
@@ -91,8 +91,20 @@ fn until_it_answers(text: &str) -> Result<(), Failed> {
 
 pub fn whole_way() -> Result<(), Failed> {
     let machine = machine();
-    let text = machine.must(&["apply", "hello", "--yes"]);
+    let applying = machine.start(&["apply", "hello", "--yes"]);
+    let followed = follow(&machine);
+    let ended = ended(&applying.wait_with_output()?);
+    let text = ended.text;
     assert!(text.contains("hello on sandbox") && text.contains("http://127.0.0.1:18081"), "{text}");
+    assert_eq!((ended.code, followed.code), (0, 0), "{}", followed.text);
+    // Whoever follows sees the lines that the run itself prints where its output is piped.
+    for line in text.lines().filter(|line| line.starts_with("  ✓")) {
+        assert!(followed.text.contains(line), "{line:?} is missing in:\n{}", followed.text);
+    }
+    let report = machine.must(&["report", "hello"]);
+    for part in ["apply of hello on sandbox: done", "✓ check page", "sha256:", "http://127.0.0.1:18081", "in all"] {
+        assert!(report.contains(part), "{part:?} is missing in:\n{report}");
+    }
     until_it_answers("hello")?;
     let text = machine.must(&["apply", "hello", "--yes"]);
     assert!(text.contains("nothing to do"), "{text}");
@@ -114,7 +126,21 @@ pub fn whole_way() -> Result<(), Failed> {
         assert!(receipt.contains(what), "the receipt lacks {what}:\n{receipt}");
     }
     assert_nothing_left(&machine);
+    let report = machine.must(&["report", "--name", "hello"]);
+    assert!(report.contains("destroy of hello on sandbox: done") && report.contains("found gone"), "{report}");
+    let list = machine.must(&["report", "--name", "hello", "--list"]);
+    assert_eq!(list.matches(" check ").count() + list.matches(" apply ").count(), 4, "{list}");
     Ok(())
+}
+
+/// Follows the run that is about to begin, to its end.
+fn follow(machine: &Machine) -> Ended {
+    let began = Instant::now();
+    while !machine.path("state/runs/hello/0001.jsonl").exists() {
+        assert!(began.elapsed() < Duration::from_secs(20), "the run leaves no record");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    machine.infra(&["events", "--follow", "--name", "hello"])
 }
 
 pub fn killed() -> Result<(), Failed> {
@@ -125,6 +151,8 @@ pub fn killed() -> Result<(), Failed> {
         child.kill().unwrap();
         child.wait().unwrap();
     }
+    let list = machine.must(&["report", "--name", "hello", "--list"]);
+    assert!(list.contains(" killed "), "{list}");
     machine.must(&["apply", "hello", "--yes"]);
     until_it_answers("hello")?;
     for milliseconds in [20, 100] {
@@ -197,6 +225,10 @@ pub fn blocked() -> Result<(), Failed> {
     assert_eq!(ended.code, 4, "{}", ended.text);
     assert!(ended.text.contains("8080 hello"), "the last log lines are shown: {}", ended.text);
     assert!(began.elapsed() < Duration::from_secs(50), "it did not wait for its deadline");
+    let report = machine.must(&["report", "hello"]);
+    let place = |part: &str| report.find(part).unwrap_or_else(|| panic!("{part:?} is missing in:\n{report}"));
+    assert!(place("✗ wait for Deployment default/web") < place("8080 hello"), "{report}");
+    assert!(place("8080 hello") < place("where the time went"), "{report}");
 
     machine.write("hello/manifests/web.yaml", &WEB.replace("image: web", "image: registry.invalid/no/such:image"));
     let ended = machine.infra(&["apply", "hello", "--yes"]);

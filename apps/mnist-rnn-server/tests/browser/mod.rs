@@ -1,4 +1,5 @@
-//! A headless Chromium, driven over `WebDriver`.
+//! A headless Chromium, driven over `WebDriver`. The pages of other crates are looked at with it, too.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -61,6 +62,7 @@ impl Browser {
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "browserName": "chrome",
             "goog:chromeOptions": { "args": flags },
+            "goog:loggingPrefs": { "browser": "ALL" },
             "timeouts": { "script": 60_000, "pageLoad": 60_000 },
         } } });
         let session = browser.call("POST", "", &wanted)?;
@@ -130,6 +132,12 @@ impl Browser {
         let theme = feature("prefers-color-scheme", theme);
         let features = json!({ "features": [theme, feature("prefers-reduced-motion", "reduce")] });
         self.developer_tool("Emulation.setEmulatedMedia", &features)
+    }
+
+    /// What the page's console says since the last call: errors of scripts, what could not be loaded or was forbidden.
+    pub fn console(&self) -> Result<Vec<String>, Failed> {
+        let lines = self.call("POST", "/se/log", &json!({ "type": "browser" }))?;
+        Ok(lines.as_array().into_iter().flatten().map(|line| line["message"].to_string()).collect())
     }
 
     fn developer_tool(&self, command: &str, parameters: &Value) -> Result<(), Failed> {
