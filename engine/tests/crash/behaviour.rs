@@ -1,10 +1,10 @@
 //! The behaviour of every kind: what the engine asks of a resource, kept towards a world that has its faults.
 
 use async_trait::async_trait;
-use engine::{Class, Context, Existing, Failure, Gone, Held, Node, Observation, Registry, Resource};
+use engine::{Class, Context, Drift, Existing, Failure, Gone, Held, Node, Observation, Registry, Resource};
 use serde_json::{Value, json};
 
-use crate::cloud::{Call, Cloud, LAG, Phase, Refusal, Shared, Thing};
+use crate::cloud::{LAG, LATEST, Phase, Refusal, Request, Shared, Thing};
 use crate::faults::Canary;
 
 /// More looks than anything takes.
@@ -50,23 +50,18 @@ fn failure(refusal: Refusal, touched: bool) -> Failure {
 
 impl Behaviour {
     async fn read(&self, address: &str, inputs: &Value) -> Result<Option<Thing>, Refusal> {
-        self.cloud.call(Call::Read, address, |cloud| cloud.read(address, inputs)).await
+        self.cloud.read(address, |cloud| cloud.read(address, inputs)).await
     }
 
     /// A call that changes something; tried again when it was one too many.
-    async fn change(
-        &self,
-        call: Call,
-        address: &str,
-        effect: impl Fn(&mut Cloud) -> Result<(), Refusal> + Send + Sync,
-    ) -> Result<(), Refusal> {
+    async fn change(&self, address: &str, request: &Request) -> Result<(), Refusal> {
         for _ in 1..TRIES {
-            match self.cloud.call(call, address, &effect).await {
+            match self.cloud.send(address, request).await {
                 Err(Refusal::Throttled) => {}
                 answer => return answer,
             }
         }
-        self.cloud.call(call, address, &effect).await
+        self.cloud.send(address, request).await
     }
 
     /// One step from what is seen towards what is wanted; nothing where it is there.
@@ -79,21 +74,15 @@ impl Behaviour {
     ) -> Option<Result<(), Refusal>> {
         // What this very call has made is known by its token; what an earlier one made must be, too.
         let adopts = touched || self.cloud.lock().canary != Canary::CreateNeverAdopts;
-        let answer = match seen {
-            None => self.change(Call::Create, address, |cloud| cloud.create(address, inputs, adopts)).await,
+        let request = match seen {
+            None => Request::Create { address: address.to_owned(), inputs: inputs.clone(), is_known: adopts },
             Some(thing) if thing.stays() && thing.inputs != *inputs => {
-                self.change(Call::Change, address, |cloud| cloud.change(thing.id, inputs)).await
+                Request::Change { id: thing.id, inputs: inputs.clone() }
             }
-            Some(thing) if thing.phase == Phase::Half => {
-                let finish = |cloud: &mut Cloud| {
-                    cloud.finish(thing.id);
-                    Ok(())
-                };
-                self.change(Call::Finish, address, finish).await
-            }
+            Some(thing) if thing.phase == Phase::Half => Request::Finish { id: thing.id },
             Some(_) => return None,
         };
-        Some(answer)
+        Some(self.change(address, &request).await)
     }
 }
 
@@ -112,12 +101,16 @@ impl Resource for Behaviour {
     }
 
     async fn observe(&self, held: &[&Held]) -> Vec<Observation> {
-        let listed = self.cloud.call(Call::Read, "all", |cloud| Ok(cloud.list())).await;
+        let listed = self.cloud.read("all", |cloud| Ok(cloud.list())).await;
         let Ok(listed) = listed else { return vec![Observation::Unknown("no list".to_owned()); held.len()] };
         let mut observations = Vec::new();
         for held in held {
-            if held.outputs["id"].as_u64().is_some_and(|id| listed.contains(&id)) {
-                observations.push(Observation::AsRecorded);
+            let found = |inputs: &Value| match inputs {
+                same if *same == held.node.inputs => Observation::AsRecorded,
+                _ => Observation::Changed(Drift::from("somebody changed it")),
+            };
+            if let Some(inputs) = held.outputs["id"].as_u64().and_then(|id| listed.get(&id)) {
+                observations.push(found(inputs));
                 continue;
             }
             // A list may be late: what it lacks is looked for by name, as long as a reader may be late.
@@ -126,7 +119,7 @@ impl Resource for Behaviour {
                 match self.read(&held.node.address.to_string(), &held.node.inputs).await {
                     Ok(None) => {}
                     Ok(Some(thing)) if !thing.stays() => {}
-                    Ok(Some(_)) => observation = Observation::AsRecorded,
+                    Ok(Some(thing)) => observation = found(&thing.inputs),
                     Err(refusal) => observation = Observation::Unknown(refusal.to_string()),
                 }
             }
@@ -159,11 +152,8 @@ impl Resource for Behaviour {
                 if !context.may_take_over() {
                     return Err(Failure::from("it is somebody else's").class(Class::Foreign).nothing_remains());
                 }
-                let adopt = |cloud: &mut Cloud| {
-                    cloud.adopt(thing.id, inputs);
-                    Ok(())
-                };
-                self.change(Call::Change, &address, adopt).await.map_err(|refusal| failure(refusal, touched))?;
+                let adopt = Request::Adopt { id: thing.id, inputs: inputs.clone() };
+                self.change(&address, &adopt).await.map_err(|refusal| failure(refusal, touched))?;
                 touched = true;
                 continue;
             }
@@ -193,11 +183,11 @@ impl Resource for Behaviour {
                 Some(thing) if !thing.stays() => absences = 0,
                 Some(thing) => {
                     absences = 0;
-                    self.change(Call::Delete, &address, |cloud| cloud.delete(thing.id)).await?;
+                    self.change(&address, &Request::Delete { id: thing.id }).await?;
                 }
             }
-            // A reader may be late: only what stays absent is gone.
-            if absences > LAG || (believes && absences > 0) {
+            // A reader may be late, and so may be the effect of an earlier call: only what stays absent is gone.
+            if absences > LATEST || (believes && absences > 0) {
                 return Ok(vec![Gone::new("thing", address)]);
             }
         }
@@ -210,7 +200,7 @@ impl Resource for Check {
     async fn create(&self, context: &Context, inputs: &Value) -> Result<Value, Failure> {
         let address = context.address().to_string();
         for name in inputs["uses"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            let seen = self.cloud.call(Call::Read, &address, |cloud| Ok(cloud.look(name))).await;
+            let seen = self.cloud.read(&address, |cloud| Ok(cloud.look(name))).await;
             let works = seen.map_err(|refusal| failure(refusal, false))?.is_some_and(|it| it.phase == Phase::Ready);
             if !works {
                 return Err(Failure::from(format!("{name} does not work")).class(Class::Check).nothing_remains());

@@ -1,5 +1,7 @@
 //! The world: things by name, with the manners of real clouds, and what goes wrong in them.
 
+mod calls;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,10 +10,15 @@ use engine::StopHandle;
 use serde_json::Value;
 
 use crate::choices::Choices;
-use crate::faults::{Canary, Fault, Menu};
+use crate::faults::{Canary, Menu};
 
-/// How many ticks a reader may be behind the world.
+pub use calls::Request;
+
+/// How many ticks a reader may be behind the world, and an effect behind its call.
 pub const LAG: u64 = 3;
+
+/// How many ticks after a call the last reader knows of its effect.
+pub const LATEST: u64 = 2 * LAG;
 
 /// Whose things are ours.
 pub const DEPLOYMENT: &str = "test";
@@ -82,16 +89,6 @@ pub enum Refusal {
     Unreachable,
 }
 
-/// A call that changes the world.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Call {
-    Read,
-    Create,
-    Finish,
-    Change,
-    Delete,
-}
-
 /// What happened, one line after the other.
 #[derive(Default)]
 pub struct Tale(pub Option<Vec<String>>);
@@ -124,6 +121,8 @@ pub struct Cloud {
     things: BTreeMap<u64, Thing>,
     /// Things that are gone but still listed, and until when.
     ghosts: Vec<(u64, Thing)>,
+    /// Requests on their way, and when they arrive.
+    late: Vec<(u64, Request)>,
     refused: BTreeSet<String>,
     journal: PathBuf,
     /// The ends of the last two appends that are known to be on disk.
@@ -150,6 +149,7 @@ impl Shared {
             tale: Tale::default(),
             things: BTreeMap::new(),
             ghosts: Vec::new(),
+            late: Vec::new(),
             refused: BTreeSet::new(),
             journal,
             synchronised: [0, 0],
@@ -161,22 +161,6 @@ impl Shared {
 
     pub fn lock(&self) -> MutexGuard<'_, Cloud> {
         self.0.lock().expect("nobody panics in the world")
-    }
-
-    /// One call over the network: it may be refused, its answer may be lost, and the process may be killed before or after it.
-    pub async fn call<T>(
-        &self,
-        call: Call,
-        address: &str,
-        effect: impl FnOnce(&mut Cloud) -> Result<T, Refusal> + Send,
-    ) -> Result<T, Refusal> {
-        let (killed, answer) = self.lock().answer(call, address, effect);
-        if killed {
-            return std::future::pending().await;
-        }
-        // Others have their turn before the answer is there, and a request to stop is heard.
-        tokio::task::yield_now().await;
-        answer.expect("only a killed process has no answer")
     }
 }
 
@@ -203,6 +187,8 @@ impl Cloud {
         self.refused.clear();
         self.clock += LAG + 1;
         self.settle();
+        self.clock += LAG + 1;
+        self.settle();
     }
 
     /// The things that stay, with our label or that of somebody else.
@@ -217,71 +203,30 @@ impl Cloud {
     }
 
     /// A thing of somebody else becomes ours, and as the inputs say.
-    pub fn adopt(&mut self, id: u64, inputs: &Value) {
+    fn adopt(&mut self, id: u64, inputs: &Value) {
         if let Some(thing) = self.things.get_mut(&id) {
             DEPLOYMENT.clone_into(&mut thing.owner);
             thing.inputs = inputs.clone();
         }
     }
 
-    /// Somebody removes one of our things behind our back.
-    pub fn vanish(&mut self) {
+    /// Somebody removes or changes one of our things behind our back.
+    pub fn meddle(&mut self) {
         let ours: Vec<u64> = self.things().filter(|thing| thing.owner == DEPLOYMENT).map(|thing| thing.id).collect();
         if ours.is_empty() {
             return;
         }
         let id = self.choices.of(&ours);
+        if self.choices.one_in(3) {
+            let thing = self.things.get_mut(&id).expect("it is one of them");
+            thing.inputs["value"] = "meddled".into();
+            let address = thing.address.clone();
+            self.tale.say(|| format!("somebody changes {address}"));
+            return;
+        }
         self.tale.say(|| format!("{} vanishes", self.things[&id].address));
         self.remove(id);
         self.ghosts.clear();
-    }
-
-    fn answer<T>(
-        &mut self,
-        call: Call,
-        address: &str,
-        effect: impl FnOnce(&mut Self) -> Result<T, Refusal>,
-    ) -> (bool, Option<Result<T, Refusal>>) {
-        if self.killed {
-            return (true, None);
-        }
-        let window = self.window();
-        let fault = self.menu.fault(call, &mut self.choices);
-        self.tale.say(|| format!("  {call:?} {address} {}", fault.map_or(String::new(), |fault| format!("{fault:?}"))));
-        if fault == Some(Fault::KillBefore) {
-            self.kill(window);
-            return (true, None);
-        }
-        if fault == Some(Fault::RefuseForGood) {
-            self.refused.insert(address.to_owned());
-        }
-        if matches!(fault, Some(Fault::Drain | Fault::Abandon)) {
-            self.stop.press();
-            if fault == Some(Fault::Abandon) {
-                self.stop.press();
-            }
-        }
-        let refusal = match fault {
-            Some(Fault::Throttle) => Some(Refusal::Throttled),
-            Some(Fault::Refuse) => Some(Refusal::Unavailable),
-            _ if call != Call::Read && self.refused.contains(address) => Some(Refusal::Unavailable),
-            _ => None,
-        };
-        if let Some(refusal) = refusal {
-            return (false, Some(Err(refusal)));
-        }
-        self.clock += 1;
-        self.settle();
-        let answer = effect(self);
-        match fault {
-            Some(Fault::KillAfter) => {
-                let end = self.synchronised[1];
-                self.kill([end, end]);
-                (true, None)
-            }
-            Some(Fault::LostReply) => (false, Some(Err(Refusal::LostReply))),
-            _ => (false, Some(answer)),
-        }
     }
 
     /// What the last append wrote, if nothing has happened in the world since: until now it could have been lost in part.
@@ -311,6 +256,13 @@ impl Cloud {
     fn settle(&mut self) {
         let clock = self.clock;
         let is_over = |until: u64| until <= clock;
+        let (arrived, late): (Vec<_>, Vec<_>) = self.late.drain(..).partition(|(arrival, _)| is_over(*arrival));
+        self.late = late;
+        for (_, request) in arrived {
+            // Nobody waits for its answer.
+            let answer = self.take(&request);
+            self.tale.say(|| format!("    late: {request:?}: {answer:?}"));
+        }
         for thing in self.things.values_mut() {
             if matches!(thing.phase, Phase::Making { until } if is_over(until)) {
                 thing.phase = Phase::Ready;
@@ -385,14 +337,15 @@ impl Cloud {
         self.find(address).filter(|thing| thing.seen_from <= self.clock).cloned()
     }
 
-    /// The ids that a list shows: some things too late, some too long.
-    pub fn list(&self) -> BTreeSet<u64> {
+    /// The ids that a list shows, with what each was made from: some things too late, some too long.
+    pub fn list(&self) -> BTreeMap<u64, Value> {
         let things = self.things.values().filter(|thing| thing.seen_from <= self.clock && thing.stays());
-        things.chain(self.ghosts.iter().map(|(_, thing)| thing)).map(|thing| thing.id).collect()
+        let all = things.chain(self.ghosts.iter().map(|(_, thing)| thing));
+        all.map(|thing| (thing.id, thing.inputs.clone())).collect()
     }
 
     /// Makes the first half of a thing, unless it is there: by its name, or by the token where names may repeat.
-    pub fn create(&mut self, address: &str, inputs: &Value, is_known: bool) -> Result<(), Refusal> {
+    fn create(&mut self, address: &str, inputs: &Value, is_known: bool) -> Result<(), Refusal> {
         self.reach(inputs)?;
         let thing = self.thing(address, inputs.clone());
         if let Some(missing) = thing.names("uses").find(|name| !self.is_ready(name)) {
@@ -410,7 +363,7 @@ impl Cloud {
     }
 
     /// The second half.
-    pub fn finish(&mut self, id: u64) {
+    fn finish(&mut self, id: u64) {
         let until = self.clock + self.menu.slowness(&mut self.choices);
         if let Some(thing) = self.things.get_mut(&id).filter(|thing| thing.phase == Phase::Half) {
             thing.phase = Phase::Making { until };
@@ -418,7 +371,7 @@ impl Cloud {
     }
 
     /// Changes a thing in place, as far as that can be done.
-    pub fn change(&mut self, id: u64, inputs: &Value) -> Result<(), Refusal> {
+    fn change(&mut self, id: u64, inputs: &Value) -> Result<(), Refusal> {
         let Some(before) = self.things.get(&id) else { return Ok(()) };
         self.reach(&before.inputs)?;
         if before.inputs["fixed"] != inputs["fixed"] {
@@ -433,7 +386,7 @@ impl Cloud {
     }
 
     /// Asks for the deletion of a thing, which nothing may use.
-    pub fn delete(&mut self, id: u64) -> Result<(), Refusal> {
+    fn delete(&mut self, id: u64) -> Result<(), Refusal> {
         let Some(thing) = self.things.get(&id) else { return Ok(()) };
         self.reach(&thing.inputs)?;
         let needs_it = |other: &&Thing| other.names("uses").any(|name| name == thing.address);

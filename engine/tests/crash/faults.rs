@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::choices::Choices;
-use crate::cloud::{Call, LAG};
+use crate::cloud::LAG;
 
 /// What goes wrong with one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,8 +12,14 @@ pub enum Fault {
     KillBefore,
     /// The process is killed after the effect, before the answer.
     KillAfter,
+    /// The process is killed after the call, and its effect comes later.
+    KillLate,
     /// The answer is lost after the effect.
     LostReply,
+    /// The answer is lost, and the effect comes later.
+    Late,
+    /// The network delivers the call twice, the second time later.
+    Twice,
     /// Refused before the effect, once.
     Refuse,
     /// Refused before the effect, until somebody puts it right.
@@ -27,10 +33,13 @@ pub enum Fault {
 }
 
 const READ: [Fault; 4] = [Fault::KillBefore, Fault::Refuse, Fault::Drain, Fault::Abandon];
-const WRITE: [Fault; 8] = [
+const WRITE: [Fault; 11] = [
     Fault::KillBefore,
     Fault::KillAfter,
+    Fault::KillLate,
     Fault::LostReply,
+    Fault::Late,
+    Fault::Twice,
     Fault::Refuse,
     Fault::RefuseForGood,
     Fault::Throttle,
@@ -113,16 +122,16 @@ impl Menu {
     }
 
     /// What goes wrong with a call.
-    pub fn fault(&mut self, call: Call, choices: &mut Choices) -> Option<Fault> {
+    pub fn fault(&mut self, is_read: bool, choices: &mut Choices) -> Option<Fault> {
         if self.budget == 0 {
             return None;
         }
         let may = |fault: &&Fault| match fault {
-            Fault::KillBefore | Fault::KillAfter => self.kills,
+            Fault::KillBefore | Fault::KillAfter | Fault::KillLate => self.kills,
             Fault::Drain | Fault::Abandon => self.stops,
             _ => self.refusals,
         };
-        let all = if call == Call::Read { &READ[..] } else { &WRITE[..] };
+        let all = if is_read { &READ[..] } else { &WRITE[..] };
         let possible: Vec<Fault> = all.iter().filter(may).copied().collect();
         let fault = possible[self.strikes(choices, possible.len())?];
         self.budget -= 1;
@@ -134,6 +143,14 @@ impl Menu {
         match self.pace {
             Pace::Steady => 1,
             Pace::Any => choices.of(&[0, 1, 2, LAG]),
+        }
+    }
+
+    /// How many ticks a call is on its way that comes late.
+    pub fn lateness(&self, choices: &mut Choices) -> u64 {
+        match self.pace {
+            Pace::Steady => LAG,
+            Pace::Any => choices.of(&[1, 2, LAG]),
         }
     }
 

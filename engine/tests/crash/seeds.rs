@@ -66,13 +66,13 @@ fn tell(stage: &Stage) -> Verdict {
         for _ in 0..=choose(stage, 3) {
             disturbed(stage, &wanted)?;
             if choose(stage, 12) == 0 {
-                stage.cloud.lock().vanish();
+                stage.cloud.lock().meddle();
             }
         }
         if choose(stage, 3) == 0 {
             stage.converges(&wanted)?;
             if choose(stage, 3) == 0 {
-                stage.cloud.lock().vanish();
+                stage.cloud.lock().meddle();
             }
         }
     }
