@@ -112,13 +112,17 @@ def moment(record):
 class Table:
     """Prints one line for each figure, and remembers whether all bounds were kept."""
 
-    def __init__(self):
+    def __init__(self, other="by hand"):
         self.kept = True
-        print(f"{'':44} {'infra':>10} {'by hand':>10} {'ratio':>8} {'at most':>8}", flush=True)
+        print(f"{'':44} {'infra':>10} {other:>10} {'ratio':>8} {'at most':>8}", flush=True)
 
     def ratio(self, what, ours, theirs, bound):
         """Two durations in seconds, and the ratio that must not be exceeded."""
         self._line(what, f"{ours:.2f} s", f"{theirs:.2f} s", ours / theirs, bound)
+
+    def compare(self, what, ours, theirs, unit, bound, mark=""):
+        """Two figures of one unit, and the ratio that must not be exceeded; `mark` says how theirs is known."""
+        self._line(what, f"{ours:.2f} {unit}", f"{mark}{' ' if mark else ''}{theirs:.0f} {unit}", ours / theirs, bound)
 
     def value(self, what, value, unit, bound):
         """One figure with its bound."""

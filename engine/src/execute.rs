@@ -8,7 +8,7 @@ use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use crate::blame::reasons;
 use crate::graph::resolve;
-use crate::schedule::{Part, Schedule, Task, Wait};
+use crate::schedule::{Part, Schedule, Task};
 use crate::{
     Action, Address, Change, Class, Context, Event, Failure, Gone, Held, Journal, JournalError, Node, Operation, Plan,
     Registry, Remains, Resource, Sinks, State, Step,
@@ -114,6 +114,7 @@ pub async fn execute(
         outputs: BTreeMap::new(),
         running: JoinSet::new(),
         jobs: HashMap::new(),
+        in_use: HashMap::new(),
         outcome: Outcome::default(),
         draining: false,
     };
@@ -153,10 +154,12 @@ struct Run<'a> {
     sinks: &'a Sinks,
     policy: Policy,
     milestones: mpsc::UnboundedSender<(Address, String)>,
-    schedule: Schedule,
+    schedule: Schedule<'a>,
     outputs: BTreeMap<Address, Value>,
     running: JoinSet<Finished>,
     jobs: HashMap<Id, Job>,
+    /// How many operations of each kind are under way, or about to be.
+    in_use: HashMap<String, usize>,
     outcome: Outcome,
     draining: bool,
 }
@@ -197,7 +200,7 @@ impl Run<'_> {
                         self.finish(finished, &mut after, &mut next);
                     }
                 }
-                Some((address, milestone)) = announced.recv() => self.schedule.fulfil(&Wait::Milestone(address, milestone)),
+                Some((address, milestone)) = announced.recv() => self.schedule.reached(&address, &milestone),
             }
         }
         self.give_up_the_rest();
@@ -224,7 +227,10 @@ impl Run<'_> {
             }
             for task in admitted {
                 match self.intend(&task) {
-                    Some(intent) => intents.push(intent),
+                    Some(intent) => {
+                        *self.in_use.entry(task.0.kind().to_owned()).or_default() += 1;
+                        intents.push(intent);
+                    }
                     None => events.extend(self.pass_over(&task)),
                 }
             }
@@ -248,16 +254,10 @@ impl Run<'_> {
 
     /// The free tasks that the bounds of their kinds let start now.
     fn admit(&mut self) -> Vec<Task> {
-        let mut in_use: HashMap<String, usize> = HashMap::new();
-        for job in self.jobs.values() {
-            *in_use.entry(job.task.0.kind().to_owned()).or_default() += 1;
-        }
-        let registry = self.registry;
-        self.schedule.take_ready(|(address, _)| {
-            let bound = registry.get(address).map_or(1, |resource| resource.parallelism());
-            let used = in_use.entry(address.kind().to_owned()).or_default();
-            *used += 1;
-            *used <= bound
+        let Self { schedule, registry, in_use, .. } = self;
+        schedule.take_ready(|kind| {
+            let bound = registry.kind(kind).map_or(1, |resource| resource.parallelism());
+            bound.saturating_sub(in_use.get(kind).copied().unwrap_or_default())
         })
     }
 
@@ -301,7 +301,7 @@ impl Run<'_> {
                 self.journal.stage(address.clone(), Change::Found { node: Box::new(node), outputs: Value::Null });
             }
         }
-        self.schedule.fulfil(&Wait::Done(task.clone()));
+        self.schedule.done(task);
         let operation = if *part == Part::Delete { Operation::Delete } else { Operation::Update };
         let event = Event::StepEnded { address: address.clone(), operation, seconds: 0.0, unchanged: true };
         step.action.is_change().then_some(event)
@@ -332,6 +332,9 @@ impl Run<'_> {
         let Some(job) = self.jobs.remove(&id) else { return };
         let address = job.task.0.clone();
         let seconds = job.began.elapsed().as_secs_f64();
+        if let Some(count) = self.in_use.get_mut(address.kind()).filter(|_| result.is_err() || job.then.is_none()) {
+            *count -= 1;
+        }
         match result {
             Ok((outputs, gone)) => {
                 let ended = Change::Ended { operation: job.operation, outputs: outputs.clone() };
@@ -351,7 +354,7 @@ impl Run<'_> {
                 if job.task.1 == Part::Make {
                     self.outputs.insert(address, outputs);
                 }
-                self.schedule.fulfil(&Wait::Done(job.task));
+                self.schedule.done(&job.task);
             }
             Err(failure) => self.fail(&address, job.operation, seconds, failure, events),
         }
@@ -401,7 +404,7 @@ impl Run<'_> {
         let failed: BTreeSet<&Address> = self.outcome.failures.iter().map(|(address, _)| address).collect();
         let mut left: BTreeSet<&Address> = self.outcome.not_tried.iter().collect();
         let is_change = |address: &&Address| self.plan[*address].action.is_change() && !failed.contains(*address);
-        left.extend(self.schedule.left().map(|(address, _)| address).filter(is_change));
+        left.extend(self.schedule.left().filter(is_change));
         let reasons = reasons(self.steps, &failed);
         let mut not_tried = Vec::new();
         for node in self.steps.iter().map(|step| &step.node).filter(|node| left.contains(&node.address)) {

@@ -36,7 +36,7 @@ fn yes() -> bool {
 }
 
 /// A dependency: the whole resource, or only a milestone that it announces while it is made.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Need {
     /// The resource that is needed.
     pub address: Address,

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -138,7 +138,8 @@ impl Inventory {
                 let before = self.held.get(address);
                 let needs = held.node.needs.clone();
                 let earlier = before.map_or(&[][..], |before| &before.node.needs);
-                held.node.needs.extend(earlier.iter().filter(|need| !needs.contains(need)).cloned());
+                let known: HashSet<&Need> = needs.iter().collect();
+                held.node.needs.extend(earlier.iter().filter(|need| !known.contains(need)).cloned());
                 self.under_way.insert(address.clone(), UnderWay { needs, was_absent: before.is_none() });
             }
             Change::Ended { .. } => held.node.needs = under_way.map_or(held.node.needs, |it| it.needs),

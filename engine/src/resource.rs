@@ -290,7 +290,12 @@ impl Registry {
 
     /// The behaviour of an address's kind.
     pub fn get(&self, address: &Address) -> Option<&Arc<dyn Resource>> {
-        self.kinds.get(address.kind())
+        self.kind(address.kind())
+    }
+
+    /// The behaviour of a kind.
+    pub(crate) fn kind(&self, kind: &str) -> Option<&Arc<dyn Resource>> {
+        self.kinds.get(kind)
     }
 
     /// Looks at everything the inventory holds; the answer lacks what was not recorded as present.
