@@ -2,6 +2,7 @@
 
 pub mod credentials;
 pub mod docker;
+pub mod gate;
 pub mod kind;
 pub mod kubeconfig;
 pub mod kubernetes;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
+use crate::gate::Gate;
+
 /// How often and how long a call is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -38,6 +40,23 @@ pub enum Verdict {
     Again,
     /// Another call may succeed after this pause (`Retry-After`). A pause longer than the policy's longest ends the retries.
     After(Duration),
+    /// There are too many calls. Another one may succeed, after this pause where the service names one; through a [`Gate`],
+    /// all calls become fewer.
+    Throttled(Option<Duration>),
+}
+
+impl Verdict {
+    /// The pause before the next call; none where there is no next one.
+    fn pause(self, policy: &Policy, attempt: u32) -> Option<Duration> {
+        let usual = policy.delay(attempt);
+        let pause = match self {
+            Self::Final => return None,
+            Self::Again | Self::Throttled(None) => usual,
+            Self::After(pause) => pause,
+            Self::Throttled(Some(pause)) => pause.max(usual),
+        };
+        Some(pause).filter(|pause| attempt < policy.attempts && *pause <= policy.max_delay)
+    }
 }
 
 /// Makes a call until it succeeds, its error is final, or the policy's attempts are used up; returns the last error.
@@ -55,17 +74,32 @@ where
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        let delay = match classify(&error) {
-            Verdict::Again => policy.delay(attempt),
-            Verdict::After(delay) if delay <= policy.max_delay => delay,
-            Verdict::Final | Verdict::After(_) => return Err(error),
-        };
-        if attempt >= policy.attempts {
-            return Err(error);
-        }
-        sleep(delay).await;
+        let Some(pause) = classify(&error).pause(policy, attempt) else { return Err(error) };
+        sleep(pause).await;
         attempt += 1;
     }
+}
+
+/// The same, each call through the gate of the API that it goes to. A call that pauses takes no place there.
+pub async fn retry_through<T, E, F>(
+    gate: &Gate,
+    policy: &Policy,
+    classify: impl Fn(&E) -> Verdict,
+    call: impl Fn() -> F,
+) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let through = || async {
+        let pass = gate.enter().await;
+        let result = call().await;
+        match result.as_ref().map_err(&classify) {
+            Err(Verdict::Throttled(pause)) => pass.throttled(pause.filter(|pause| *pause <= policy.max_delay)),
+            _ => pass.taken(),
+        }
+        result
+    };
+    retry(policy, &classify, through).await
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use tokio::sync::RwLock;
 
 use super::kinds::Kinds;
 use super::{KubernetesError, transport};
+use crate::gate::Gate;
 use crate::retry::{self, Policy};
 
 /// No single call takes longer than this; watches and logs are not single calls.
@@ -18,6 +19,12 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// Some twenty seconds: as long as a control plane that answers at all needs to get its rules and accounts in place.
 const START_UP: Policy =
     Policy { attempts: 12, first_delay: Duration::from_millis(100), max_delay: Duration::from_secs(3) };
+
+/// How many calls an API server gets at once, as long as it does not ask for fewer.
+const MOST_CALLS: u32 = 64;
+/// Some half a minute: what is throttled is asked for again, by fewer at once.
+const THROTTLED: Policy =
+    Policy { attempts: 10, first_delay: Duration::from_millis(100), max_delay: Duration::from_secs(10) };
 
 /// Clients by the path of their kubeconfig. A clone is another handle on the same ones.
 #[derive(Clone, Default)]
@@ -34,12 +41,13 @@ impl Clients {
 /// A handle on one API server, connected when first used.
 ///
 /// When the credentials are refused or the connection fails and the kubeconfig has changed since it was read, it is read anew and
-/// the call is made once more.
+/// the call is made once more. All handles share one [`Gate`]: an API server that throttles gets fewer calls from all of them.
 #[derive(Clone)]
 pub struct Client {
     path: Arc<Path>,
     connection: Arc<RwLock<Option<Connection>>>,
     pub(super) kinds: Arc<Kinds>,
+    gate: Gate,
 }
 
 #[derive(Clone)]
@@ -54,7 +62,7 @@ pub(super) struct Connection {
 impl Client {
     /// A client of its own, not shared by path.
     pub fn new(kubeconfig: &Path) -> Self {
-        Self { path: kubeconfig.into(), connection: Arc::default(), kinds: Arc::default() }
+        Self { path: kubeconfig.into(), connection: Arc::default(), kinds: Arc::default(), gate: Gate::new(MOST_CALLS) }
     }
 
     /// The kubeconfig's path.
@@ -68,7 +76,7 @@ impl Client {
         F: Future<Output = Result<T, kube::Error>>,
     {
         let connection = self.connection().await?;
-        let error = match Self::limited(&connection, call(connection.clone())).await {
+        let error = match self.limited(&connection, &call).await {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
@@ -76,7 +84,7 @@ impl Client {
             return Err(error);
         }
         match self.reconnect(&connection).await? {
-            Some(renewed) => Self::limited(&renewed, call(renewed.clone())).await,
+            Some(renewed) => self.limited(&renewed, &call).await,
             None => Err(error),
         }
     }
@@ -89,14 +97,22 @@ impl Client {
         retry::retry(&START_UP, KubernetesError::heals_at_start, call).await
     }
 
-    async fn limited<T>(
+    /// Makes a call through the gate, with the time limit of a single call; again where it is throttled.
+    async fn limited<T, F>(
+        &self,
         connection: &Connection,
-        call: impl Future<Output = Result<T, kube::Error>>,
-    ) -> Result<T, KubernetesError> {
-        match tokio::time::timeout(CALL_LIMIT, call).await {
-            Ok(result) => result.map_err(|error| KubernetesError::from_sdk(&connection.server, error)),
-            Err(_) => Err(KubernetesError::unreachable(&connection.server, "no answer within 30 seconds")),
-        }
+        call: &impl Fn(Connection) -> F,
+    ) -> Result<T, KubernetesError>
+    where
+        F: Future<Output = Result<T, kube::Error>>,
+    {
+        let once = || async {
+            match tokio::time::timeout(CALL_LIMIT, call(connection.clone())).await {
+                Ok(result) => result.map_err(|error| KubernetesError::from_sdk(&connection.server, error)),
+                Err(_) => Err(KubernetesError::unreachable(&connection.server, "no answer within 30 seconds")),
+            }
+        };
+        retry::retry_through(&self.gate, &THROTTLED, KubernetesError::throttling, once).await
     }
 
     pub(super) async fn connection(&self) -> Result<Connection, KubernetesError> {

@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kube::core::Status;
 
@@ -74,7 +75,15 @@ pub enum KubernetesError {
     /// 410: the version asked for is too old.
     #[error("the version asked for is gone: {0}")]
     Gone(String),
-    /// 429 or 5xx: the API server cannot answer now.
+    /// 429: the API server gets more calls than it takes.
+    #[error("the API server gets too many calls: {message}")]
+    Throttled {
+        /// How long it asks to wait.
+        pause: Option<Duration>,
+        /// Its words.
+        message: String,
+    },
+    /// 5xx: the API server cannot answer now.
     #[error("the API server cannot answer now ({code}): {message}")]
     Unavailable {
         /// The HTTP status.
@@ -187,8 +196,20 @@ impl KubernetesError {
             }
             (410, _) => Self::Gone(message),
             (400 | 422, _) => Self::Invalid { message, fields: field_errors(status) },
-            (code @ (429 | 500..), _) => Self::Unavailable { code, message },
+            (429, _) => {
+                let seconds = details.map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
+                Self::Throttled { pause: seconds.map(|seconds| Duration::from_secs(seconds.into())), message }
+            }
+            (code @ 500.., _) => Self::Unavailable { code, message },
             (code, _) => Self::Other { code, message },
+        }
+    }
+
+    /// Whether there are too many calls; anything else is for the caller to judge.
+    pub(super) fn throttling(&self) -> Verdict {
+        match self {
+            Self::Throttled { pause, .. } => Verdict::Throttled(*pause),
+            _ => Verdict::Final,
         }
     }
 
@@ -198,6 +219,7 @@ impl KubernetesError {
         match self {
             Self::Unreachable { .. }
             | Self::Unavailable { .. }
+            | Self::Throttled { .. }
             | Self::NamespaceNotFound(_)
             | Self::UnknownKind { .. }
             | Self::NamespaceTerminating(_)
