@@ -12,7 +12,7 @@ const LEFT: f64 = 0.7;
 /// A bound on the calls that are under way to one API at once. A clone is another handle on the same bound.
 ///
 /// It begins at its most. A call that is throttled lowers it at once: to 0.7 of what it was, once for all the calls that were
-/// let in before, and to what is still under way, which the API did take. While the bound is used, every other answer raises it
+/// let in before, and to what is still under way, which the API did take. While calls wait for room, every other answer raises it
 /// again, by about one for as many answers as it allows calls. So it stays near what the API takes, and follows it up and down.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Shared>);
@@ -28,6 +28,8 @@ struct Shared {
 struct State {
     bound: f64,
     under_way: usize,
+    /// How many calls wait for room: the bound is raised only while more is wanted than it allows.
+    waiting: usize,
     /// How often the bound was lowered: calls let in before the last time say nothing about it any more.
     lowered: u64,
     closed_until: Option<Instant>,
@@ -40,11 +42,27 @@ pub(crate) struct Pass {
     lowered: u64,
 }
 
+/// A call that waits for room, until this is dropped.
+struct Waiting<'a>(&'a Gate);
+
+impl<'a> Waiting<'a> {
+    fn new(gate: &'a Gate) -> Self {
+        gate.state().waiting += 1;
+        Self(gate)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.state().waiting -= 1;
+    }
+}
+
 impl Gate {
     /// A gate that lets in at most so many calls at once, and at least one.
     pub fn new(most: u32) -> Self {
         let most = f64::from(most.max(1));
-        let state = State { bound: most, under_way: 0, lowered: 0, closed_until: None };
+        let state = State { bound: most, under_way: 0, waiting: 0, lowered: 0, closed_until: None };
         Self(Arc::new(Shared { most, state: Mutex::new(state), freed: Notify::new() }))
     }
 
@@ -55,17 +73,25 @@ impl Gate {
 
     /// Waits until there is room for one more call, and for the pause that the API asked for.
     pub(crate) async fn enter(&self) -> Pass {
-        let pass = loop {
-            if let Some(pass) = self.try_enter() {
-                break pass;
-            }
-            self.0.freed.notified().await;
+        let pass = match self.try_enter() {
+            Some(pass) => pass,
+            None => self.wait_for_room().await,
         };
         let closed_until = self.state().closed_until;
         if let Some(until) = closed_until {
             sleep_until(until).await;
         }
         pass
+    }
+
+    async fn wait_for_room(&self) -> Pass {
+        let _waiting = Waiting::new(self);
+        loop {
+            self.0.freed.notified().await;
+            if let Some(pass) = self.try_enter() {
+                return pass;
+            }
+        }
     }
 
     fn try_enter(&self) -> Option<Pass> {
@@ -97,7 +123,7 @@ impl Pass {
     /// The API took the call, whatever it answered.
     pub(crate) fn taken(self) {
         let mut state = self.gate.state();
-        if state.lowered == self.lowered && state.under_way >= state.allowed() {
+        if state.lowered == self.lowered && state.waiting > 0 {
             state.bound = (state.bound + 1.0 / state.bound).min(self.gate.0.most);
         }
     }
