@@ -189,6 +189,22 @@ fn a_deadline_counts_from_the_start() {
 }
 
 #[test]
+fn a_deadline_that_passes_within_a_step_leaves_no_pod_running() {
+    let mut world =
+        World::new(json!({"completions": 1, "parallelism": 1, "backoffLimit": 6, "activeDeadlineSeconds": 20}));
+    world.step();
+    world.now = 20;
+    let actions = world.decide(track);
+    world.act_all(actions, usize::MAX);
+    assert!(!is_finished(&world.job), "its pod runs");
+    world.step();
+    assert!(world.pods.iter().all(|pod| is_deleting(pod)));
+    world.end_pod(0, "Failed");
+    (0..3).for_each(|_| world.step());
+    assert_eq!(world.reason("Failed"), "DeadlineExceeded");
+}
+
+#[test]
 fn suspended_pods_go_without_counting_as_failed() {
     let mut world = World::new(json!({"completions": 2, "parallelism": 2, "backoffLimit": 0}));
     world.step();

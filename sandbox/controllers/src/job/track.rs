@@ -29,9 +29,11 @@ pub fn track(view: &View<'_>, tally: &Tally) -> Vec<Action> {
         record_interim(view, end, &mut conditions);
     }
     let counting = Counting::of(view, tally, end.as_ref());
+    // A deadline may have passed since pods were deleted: those that still run are first deleted, too.
+    let pods_are_gone = tally.active.is_empty() && tally.terminating == 0;
     if let Some(end) = &end
         && counting.is_settled()
-        && tally.terminating == 0
+        && pods_are_gone
     {
         finish(view, tally, end, &mut conditions, &mut notes, &mut status);
     }
