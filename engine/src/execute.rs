@@ -175,7 +175,7 @@ impl Run<'_> {
         let mut after: Vec<Event> = Vec::new();
         let mut next: Vec<Intent> = Vec::new();
         loop {
-            if let Err(error) = self.record(std::mem::take(&mut after), std::mem::take(&mut next)) {
+            if let Err(error) = self.record(std::mem::take(&mut after), std::mem::take(&mut next)).await {
                 self.drain();
                 self.wind_up(&mut stop).await;
                 return Err(error);
@@ -218,7 +218,7 @@ impl Run<'_> {
     }
 
     /// Writes what is staged together with the intents of everything that may start, then tells and starts.
-    fn record(&mut self, after: Vec<Event>, mut intents: Vec<Intent>) -> Result<(), JournalError> {
+    async fn record(&mut self, after: Vec<Event>, mut intents: Vec<Intent>) -> Result<(), JournalError> {
         let mut events = after;
         while !self.draining {
             let admitted = self.admit();
@@ -242,7 +242,7 @@ impl Run<'_> {
             let node = (intent.operation != Operation::Delete).then(|| Box::new(intent.node.clone()));
             self.journal.stage(intent.node.address.clone(), Change::Began { operation: intent.operation, node });
         }
-        self.journal.write()?;
+        self.journal.write().await?;
         for event in events {
             self.sinks.emit(event);
         }

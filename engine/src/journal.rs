@@ -2,6 +2,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::{Address, Change, Entry, Illegal, Inventory};
@@ -9,11 +10,28 @@ use crate::{Address, Change, Entry, Illegal, Inventory};
 /// The version of the format that this program writes and reads.
 const VERSION: u32 = 2;
 
-/// The journal of a deployment: an append-only file of entries, one JSON object a line, each with a checksum.
+/// Where a journal's lines are kept: a file, or what several machines share.
+#[async_trait]
+pub trait Log: Send {
+    /// Makes lines durable after all those before them.
+    ///
+    /// Guarantees that nobody else wrote any meanwhile: who has lost the deployment to somebody else gets an error.
+    async fn append(&mut self, lines: &[u8]) -> io::Result<()>;
+}
+
+/// A file, with one `fdatasync` for each append.
+#[async_trait]
+impl Log for File {
+    async fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.write_all(lines).and_then(|()| self.sync_data())
+    }
+}
+
+/// The journal of a deployment: an append-only log of entries, one JSON object a line, each with a checksum.
 ///
 /// # Guarantees
 ///
-/// - When [`Journal::append`] returns, the entries are on disk (`fdatasync`), all or none of them counted.
+/// - When [`Journal::append`] returns, the entries are durable (in a file by `fdatasync`), all or none of them counted.
 /// - Only entries that follow from what was written before can be appended.
 /// - After a failed append the journal refuses every further one: what is on disk is then not known.
 ///
@@ -22,7 +40,7 @@ const VERSION: u32 = 2;
 /// The caller holds the deployment's lock, so that nobody else writes.
 pub struct Journal {
     path: PathBuf,
-    file: File,
+    log: Box<dyn Log>,
     inventory: Inventory,
     staged: Vec<u8>,
     illegal: Option<Illegal>,
@@ -96,7 +114,26 @@ impl Journal {
             file.set_len(whole as u64).and_then(|()| file.sync_data()).map_err(failed("write"))?;
         }
         file.seek(SeekFrom::End(0)).map_err(failed("open"))?;
-        Ok(Self { path: path.to_owned(), file, inventory, staged: Vec::new(), illegal: None, broken: false })
+        Ok(Self::new(path, Box::new(file), inventory))
+    }
+
+    /// A journal whose lines so far are `lines`, all of them whole, and whose further ones go to `log`. Errors name it `path`.
+    pub fn on(path: &Path, lines: &[u8], log: Box<dyn Log>) -> Result<Self, JournalError> {
+        Ok(Self::new(path, log, Self::replay(path, lines)?))
+    }
+
+    /// What the lines of a journal say, all of which must be whole.
+    pub fn replay(path: &Path, lines: &[u8]) -> Result<Inventory, JournalError> {
+        let (inventory, whole) = replay(path, lines)?;
+        if whole < lines.len() {
+            let line = lines.split(|byte| *byte == b'\n').count();
+            return Err(damaged(path, line, "it has no end"));
+        }
+        Ok(inventory)
+    }
+
+    fn new(path: &Path, log: Box<dyn Log>, inventory: Inventory) -> Self {
+        Self { path: path.to_owned(), log, inventory, staged: Vec::new(), illegal: None, broken: false }
     }
 
     /// What a journal says, without changing it; empty where there is no file.
@@ -114,11 +151,11 @@ impl Journal {
     }
 
     /// Writes entries with one synchronisation for all of them.
-    pub fn append(&mut self, changes: Vec<(Address, Change)>) -> Result<(), JournalError> {
+    pub async fn append(&mut self, changes: Vec<(Address, Change)>) -> Result<(), JournalError> {
         for (address, change) in changes {
             self.stage(address, change);
         }
-        self.write()
+        self.write().await
     }
 
     /// Adds an entry that [`Journal::write`] writes: the inventory holds it at once. One that does not follow is refused there.
@@ -135,18 +172,21 @@ impl Journal {
     }
 
     /// Writes what is staged, with one synchronisation for all of it.
-    pub(crate) fn write(&mut self) -> Result<(), JournalError> {
+    pub(crate) async fn write(&mut self) -> Result<(), JournalError> {
         if self.broken {
             return Err(JournalError::Broken(self.path.clone()));
         }
-        // Until all of it is on disk, what the inventory says is ahead of the file: an early return leaves the journal broken.
+        // Until all of it is on disk, what the inventory says is ahead of the log: an early return leaves the journal broken.
         self.broken = true;
         if let Some(source) = self.illegal.take() {
             return Err(illegal(&self.path, source));
         }
         if !self.staged.is_empty() {
-            let written = self.file.write_all(&self.staged).and_then(|()| self.file.sync_data());
-            written.map_err(|source| JournalError::File { action: "write", path: self.path.clone(), source })?;
+            self.log.append(&self.staged).await.map_err(|source| JournalError::File {
+                action: "write",
+                path: self.path.clone(),
+                source,
+            })?;
             self.staged.clear();
         }
         self.broken = false;
@@ -223,6 +263,8 @@ struct Format {
 
 #[cfg(test)]
 mod tests {
+    use futures::executor::block_on;
+
     use super::*;
     use crate::Node;
 
@@ -231,13 +273,12 @@ mod tests {
     fn a_full_disk_is_an_error_and_the_journal_refuses_to_go_on() {
         // /dev/full answers every write with ENOSPC, as a full disk does.
         let file = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let (path, inventory, staged) = ("journal.jsonl".into(), Inventory::default(), Vec::new());
-        let mut journal = Journal { path, file, inventory, staged, illegal: None, broken: false };
+        let mut journal = Journal::on(Path::new("journal.jsonl"), b"", Box::new(file)).unwrap();
         let address = Address::new("thing", "a");
         let node = Box::new(Node::new(address.clone(), "thing a", "things"));
         let began = Change::Began { operation: crate::Operation::Create, node: Some(node) };
-        let error = journal.append(vec![(address.clone(), began.clone())]).unwrap_err();
+        let error = block_on(journal.append(vec![(address.clone(), began.clone())])).unwrap_err();
         assert!(matches!(error, JournalError::File { action: "write", .. }), "{error}");
-        assert!(matches!(journal.append(vec![(address, began)]).unwrap_err(), JournalError::Broken(_)));
+        assert!(matches!(block_on(journal.append(vec![(address, began)])).unwrap_err(), JournalError::Broken(_)));
     }
 }

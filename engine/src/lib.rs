@@ -30,7 +30,7 @@ pub use event::{Blocker, Event, Record, Sink, Sinks};
 pub use execute::{Outcome, Policy, Stop, StopHandle, execute};
 pub use graph::{Graph, GraphError, Need, Node, output};
 pub use inventory::{Held, Illegal, Inventory, State};
-pub use journal::{Journal, JournalError};
+pub use journal::{Journal, JournalError, Log};
 pub use lock::{Claim, DeploymentLock, Owner, Patience};
 pub use plan::{Action, Drifted, Plan, PlanError, Step, plan, plan_with};
 pub use resource::{Class, Context, Drift, Failure, Gone, Observation, Registry, Remains, Resource};

@@ -68,6 +68,7 @@ impl Patience {
 pub struct DeploymentLock {
     file: File,
     claim: Claim,
+    former: Option<Claim>,
     heart: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
 }
 
@@ -181,7 +182,8 @@ impl Deployment {
 }
 
 impl DeploymentLock {
-    fn new(file: File, owner: &Owner, lease: Duration) -> io::Result<Self> {
+    fn new(mut file: File, owner: &Owner, lease: Duration) -> io::Result<Self> {
+        let former = read(&mut file);
         let claim = Claim::new(owner.clone(), lease);
         write(&file, &claim)?;
         let (stop, stopped) = mpsc::channel();
@@ -193,7 +195,12 @@ impl DeploymentLock {
             }
         };
         let heart = Some((stop, thread::spawn(beat)));
-        Ok(Self { file, claim, heart })
+        Ok(Self { file, claim, former, heart })
+    }
+
+    /// Who held it before, whether or not it was given up: that run is gone, and so is every program that it started.
+    pub fn former(&self) -> Option<&Owner> {
+        self.former.as_ref().map(|claim| &claim.owner)
     }
 
     /// A handle on the locked file: as standard input of a child process, it keeps the deployment locked while the child lives.

@@ -39,8 +39,9 @@ pub struct Global {
     /// Print JSON, one object a line, instead of text
     #[arg(long, global = true)]
     pub json: bool,
-    /// The folder that holds the journals [default: the XDG state folder]
-    #[arg(long, global = true, env = "INFRA_STATE", value_name = "FOLDER")]
+    /// Where the journals are: a folder, or a place that a team shares, for example s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or
+    /// file:///FOLDER [default: the XDG state folder]
+    #[arg(long, global = true, env = "INFRA_STATE", value_name = "PLACE")]
     pub state: Option<PathBuf>,
     /// The folder for what can be made again: images, data sets [default: the XDG cache folder]
     #[arg(long, global = true, env = "INFRA_CACHE", value_name = "FOLDER")]
@@ -152,8 +153,10 @@ pub enum Command {
     Report(Report),
     /// Print the events of the last run, or follow the one that is under way
     Events(Events),
-    /// List the deployments of this machine
+    /// List the deployments of this machine, or of the place that a team shares
     List(List),
+    /// Free a shared deployment whose run is dead, without waiting for its lease
+    Unlock(Unlock),
     /// List the images that this machine keeps for deployments, and clean the image cache
     Images(Images),
     /// Look after the sandbox of a deployment: the built-in Kubernetes
@@ -323,6 +326,17 @@ pub struct Events {
     /// The run's number [default: the last one]
     #[arg(long, value_name = "RUN")]
     pub run: Option<u32>,
+}
+
+/// `infra unlock`
+#[derive(Debug, Args)]
+pub struct Unlock {
+    /// Which deployment.
+    #[command(flatten)]
+    pub which: Which,
+    /// Do not ask whether that run is dead
+    #[arg(long, short)]
+    pub yes: bool,
 }
 
 /// `infra images`

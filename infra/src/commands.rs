@@ -17,6 +17,7 @@ pub mod report;
 pub mod sandbox;
 pub mod schema;
 pub mod status;
+pub mod unlock;
 
 use std::io::{self, IsTerminal, Write};
 

@@ -12,6 +12,8 @@ mod report;
 mod saved;
 mod session;
 mod settings;
+mod shared;
+mod state;
 mod view;
 mod which;
 
@@ -65,10 +67,11 @@ fn run(arguments: Arguments) -> Result<Exit, Problem> {
             Command::Open(command) => commands::open::run(command, &settings).await,
             Command::Destroy(command) => commands::destroy::run(command, &settings).await,
             Command::Recover(command) => commands::recover::run(command, &settings).await,
-            Command::Report(command) => commands::report::run(&command, &settings),
+            Command::Report(command) => commands::report::run(&command, &settings).await,
             Command::Events(command) => commands::events::run(&command, &settings).await,
             Command::List(_) => commands::list::run(&settings).await,
-            Command::Images(command) => commands::images::run(command.command.as_ref(), &settings),
+            Command::Unlock(command) => commands::unlock::run(command, &settings).await,
+            Command::Images(command) => commands::images::run(command.command.as_ref(), &settings).await,
             Command::Sandbox(command) => commands::sandbox::run(command.command, &settings).await,
             Command::Doctor(command) => commands::doctor::run(command, &settings).await,
             Command::Completions(_) | Command::Man(_) | Command::Schema(_) => unreachable!("they need no settings"),

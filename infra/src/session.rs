@@ -17,6 +17,8 @@ use crate::launcher::SelfLauncher;
 use crate::record::{Planned, Recorder};
 use crate::report::{Problem, of_state};
 use crate::settings::Settings;
+use crate::shared::{Lease, Shared, Terms};
+use crate::state::of_shared;
 use crate::view::progress::{JsonLines, Progress};
 use crate::view::style;
 
@@ -32,6 +34,8 @@ pub struct Session {
     /// The record of this run.
     pub record: Recorder,
     asked: Asked,
+    /// Given up before the lock.
+    lease: Option<(Shared, Lease)>,
     lock: DeploymentLock,
 }
 
@@ -55,22 +59,24 @@ pub struct Run {
 impl Session {
     /// Makes the deployment's folder where it is missing, takes its lock and reads its journal.
     /// Where another run holds it, waits for it at most as long as `wait` says, and says for whom.
-    pub fn open(deployment: Deployment, asked: Asked, wait: Wait, settings: &Settings) -> Result<Self, Problem> {
+    pub async fn open(deployment: Deployment, asked: Asked, wait: Wait, settings: &Settings) -> Result<Self, Problem> {
         let lock = lock(&deployment, wait, settings)?;
-        Self::locked(deployment, lock, asked, settings)
+        Self::locked(deployment, lock, asked, wait, settings).await
     }
 
-    /// Begins the record of the run and reads the journal of a deployment whose lock is taken.
-    pub fn locked(
+    /// Begins the record of the run and reads the journal of a deployment whose lock is taken. A shared one is taken from other
+    /// machines, too.
+    pub async fn locked(
         deployment: Deployment,
         lock: DeploymentLock,
         asked: Asked,
+        wait: Wait,
         settings: &Settings,
     ) -> Result<Self, Problem> {
         let record = Recorder::begin(settings, deployment.name(), asked.command, asked.scenario.clone())?;
-        let journal = Journal::open(&deployment.journal()).map_err(Problem::from);
-        let journal = journal.inspect_err(|problem| record.end(Err(problem)))?;
-        Ok(Self { deployment, journal, record, asked, lock })
+        let opened = journal(&deployment, &lock, wait, settings).await;
+        let (journal, lease) = opened.inspect_err(|problem| record.end(Err(problem)))?;
+        Ok(Self { deployment, journal, record, asked, lease, lock })
     }
 
     /// The locked file, as standard input of child processes: they keep the deployment locked as long as they live.
@@ -104,17 +110,50 @@ impl Session {
     }
 
     /// Removes the deployment's folder, which must not be needed any more, and gives the lock up.
-    pub fn remove(self) -> Result<(), Problem> {
+    pub async fn remove(mut self) -> Result<(), Problem> {
+        self.take_from_shared().await?;
         self.deployment.remove().map_err(of_state)?;
         drop(self.lock);
         Ok(())
     }
+
+    /// Removes what a shared place holds of the deployment, and gives the lock up. The deployment's folder stays.
+    pub async fn remove_shared(mut self) -> Result<(), Problem> {
+        self.take_from_shared().await
+    }
+
+    async fn take_from_shared(&mut self) -> Result<(), Problem> {
+        let Some((shared, lease)) = self.lease.take() else { return Ok(()) };
+        shared.remove(self.deployment.name(), lease).await.map_err(of_shared)
+    }
+}
+
+/// Opens the journal for this run alone: that of the folder whose lock it has, or that of the shared place.
+async fn journal(
+    deployment: &Deployment,
+    lock: &DeploymentLock,
+    wait: Wait,
+    settings: &Settings,
+) -> Result<(Journal, Option<(Shared, Lease)>), Problem> {
+    let Some(shared) = settings.state.place() else { return Ok((Journal::open(&deployment.journal())?, None)) };
+    let (name, dead) = (deployment.name(), lock.former());
+    let terms = Terms { owner: &settings.owner, lease: settings.lease, wait: wait.longest(), dead };
+    let lease = shared.lock(name, &terms, waiting).await.map_err(of_shared)?;
+    let journal = shared.open(name, &lease).await.map_err(of_shared)?;
+    if journal.inventory().last_number() == 0 {
+        settings.state.settle(deployment, &settings.owner).await?;
+    }
+    settings.state.is_within_reach(deployment, journal.inventory()).await?;
+    Ok((journal, Some((shared.clone(), lease))))
+}
+
+fn waiting(owner: &str) {
+    anstream::eprintln!("{} waiting: {owner}", style::change("note:"));
 }
 
 /// Makes the deployment's folder where it is missing and takes its lock, as [`Session::open`] does it.
 pub fn lock(deployment: &Deployment, wait: Wait, settings: &Settings) -> Result<DeploymentLock, Problem> {
     deployment.make().map_err(of_state)?;
-    let waiting = |owner: &str| anstream::eprintln!("{} waiting: {owner}", style::change("note:"));
     let patience = Patience { run: wait.longest(), child: PATIENCE };
     deployment.lock(&settings.owner, settings.lease, patience, waiting).map_err(of_state)
 }

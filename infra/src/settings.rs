@@ -12,7 +12,9 @@ use providers::kubeconfig;
 
 use crate::arguments::{Global, Provider, duration};
 use crate::record::without_secrets;
-use crate::report::Problem;
+use crate::report::{Exit, Problem};
+use crate::shared::Shared;
+use crate::state::{State, of_shared};
 
 /// The variable with the provider of those who do not say one.
 const USUAL_PROVIDER: &str = "INFRA_PROVIDER";
@@ -26,7 +28,7 @@ const USUAL_LEASE: Duration = Duration::from_mins(1);
 /// Folders and clients of this process.
 pub struct Settings {
     /// The deployments' folders.
-    pub state: StateFolder,
+    pub state: State,
     /// What can be made again.
     pub cache: PathBuf,
     /// The kubeconfig file that the person's kubectl uses.
@@ -57,7 +59,10 @@ impl Settings {
     pub fn new(global: &Global) -> Result<Self, Problem> {
         let docker_config = env::var_os("DOCKER_CONFIG").map(PathBuf::from).or_else(|| Some(home()?.join(".docker")));
         Ok(Self {
-            state: StateFolder::new(folder(global.state.clone(), "XDG_STATE_HOME", ".local/state")?),
+            state: match global.state.as_deref().and_then(Path::to_str).filter(|place| place.contains("://")) {
+                None => State::local(folder(global.state.clone(), "XDG_STATE_HOME", ".local/state")?),
+                Some(place) => shared(place, &folder(None, "XDG_STATE_HOME", ".local/state")?)?,
+            },
             cache: folder(global.cache.clone(), "XDG_CACHE_HOME", ".cache")?,
             kubeconfig: kubeconfig::user_file(|name| env::var_os(name))
                 .ok_or_else(|| no_home("KUBECONFIG"))
@@ -71,6 +76,15 @@ impl Settings {
             json: global.json,
         })
     }
+}
+
+/// A place that a team shares, with a folder below `local` for what each machine keeps of it.
+fn shared(place: &str, local: &Path) -> Result<State, Problem> {
+    let variables =
+        env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let shared = Shared::new(place, variables).map_err(|error| of_shared(error.into()).exit(Exit::Usage))?;
+    let folder = local.join("shared").join(place.replacen("://", "/", 1).replace("//", "/"));
+    Ok(State::shared(folder, shared))
 }
 
 /// This run: who, where, what, since when.

@@ -6,7 +6,7 @@ use engine::{Deployment, Inventory};
 
 use crate::arguments::Which;
 use crate::record;
-use crate::report::{Problem, of_report, of_state};
+use crate::report::{Problem, of_report};
 use crate::settings::{Settings, shown};
 
 /// The file that makes a folder a scenario.
@@ -29,18 +29,18 @@ pub fn scenario_file(which: &Which) -> Result<PathBuf, Problem> {
 }
 
 /// The deployment that was asked for, from its name, its scenario, or because there is only one.
-pub fn choose(which: &Which, settings: &Settings) -> Result<Deployment, Problem> {
+pub async fn choose(which: &Which, settings: &Settings) -> Result<Deployment, Problem> {
     let file = which.scenario.as_deref().and_then(file_at);
     if let Some(name) = &which.name {
         check_name(name)?;
         return Ok(settings.state.deployment(name));
     }
     match (&which.scenario, file) {
-        (_, Some(file)) => of_scenario(&file, settings),
-        (Some(path), None) => of_missing_path(path, settings),
+        (_, Some(file)) => of_scenario(&file, settings).await,
+        (Some(path), None) => of_missing_path(path, settings).await,
         (None, None) => match file_at(Path::new(".")) {
-            Some(file) => of_scenario(&file, settings),
-            None => the_only_one(settings),
+            Some(file) => of_scenario(&file, settings).await,
+            None => the_only_one(settings).await,
         },
     }
 }
@@ -74,23 +74,23 @@ fn file_at(path: &Path) -> Option<PathBuf> {
     if inside.is_file() { Some(inside) } else { path.is_file().then(|| path.to_owned()) }
 }
 
-fn of_scenario(file: &Path, settings: &Settings) -> Result<Deployment, Problem> {
+async fn of_scenario(file: &Path, settings: &Settings) -> Result<Deployment, Problem> {
     // A scenario that has become wrong must not keep anybody from looking at, or removing, what it made.
-    if let Some(deployment) = recorded_with(file, settings)? {
+    if let Some(deployment) = recorded_with(file, settings).await? {
         return Ok(deployment);
     }
     let scenario = scenarios::load(file).map_err(of_report)?;
     Ok(settings.state.deployment(&scenario.name))
 }
 
-fn of_missing_path(path: &Path, settings: &Settings) -> Result<Deployment, Problem> {
+async fn of_missing_path(path: &Path, settings: &Settings) -> Result<Deployment, Problem> {
     let as_name = path.to_str().unwrap_or_default();
-    let mut found = recorded_with(&path.join(SCENARIO_FILE), settings)?;
+    let mut found = recorded_with(&path.join(SCENARIO_FILE), settings).await?;
     if found.is_none() {
-        found = recorded_with(path, settings)?;
+        found = recorded_with(path, settings).await?;
     }
     if found.is_none() {
-        let all = settings.state.deployments().map_err(of_state)?;
+        let all = settings.state.deployments().await?;
         found = all.into_iter().find(|deployment| deployment.name() == as_name);
     }
     match found {
@@ -103,8 +103,8 @@ fn of_missing_path(path: &Path, settings: &Settings) -> Result<Deployment, Probl
     }
 }
 
-fn the_only_one(settings: &Settings) -> Result<Deployment, Problem> {
-    let mut all = settings.state.deployments().map_err(of_state)?;
+async fn the_only_one(settings: &Settings) -> Result<Deployment, Problem> {
+    let mut all = settings.state.deployments().await?;
     match all.len() {
         1 => Ok(all.remove(0)),
         0 => Err(Problem::usage(
@@ -118,12 +118,12 @@ fn the_only_one(settings: &Settings) -> Result<Deployment, Problem> {
 }
 
 /// The deployment whose last apply used this scenario file.
-fn recorded_with(file: &Path, settings: &Settings) -> Result<Option<Deployment>, Problem> {
+async fn recorded_with(file: &Path, settings: &Settings) -> Result<Option<Deployment>, Problem> {
     let Ok(wanted) = std::path::absolute(file) else { return Ok(None) };
     let same = |deployment: &Deployment| {
         record::scenario(settings, deployment.name()).is_some_and(|recorded| recorded == wanted)
     };
-    let mut found: Vec<Deployment> = settings.state.deployments().map_err(of_state)?.into_iter().filter(same).collect();
+    let mut found: Vec<Deployment> = settings.state.deployments().await?.into_iter().filter(same).collect();
     if found.len() > 1 {
         let names: Vec<&str> = found.iter().map(Deployment::name).collect();
         return Err(Problem::usage(format!("choose between {}: all were made from {}", names.join(", "), shown(file)))

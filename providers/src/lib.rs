@@ -1,5 +1,7 @@
 //! The outside world, one client each: calls, error mapping, retry, wait, labels; no policy and no engine.
 
+#[cfg(feature = "blobs")]
+pub mod blobs;
 pub mod credentials;
 pub mod docker;
 pub mod gate;

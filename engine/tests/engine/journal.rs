@@ -2,6 +2,7 @@
 
 use crate::world::{at, thing};
 use engine::{Change, Inventory, Journal, JournalError, Operation, Remains, State};
+use futures::executor::block_on;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -17,14 +18,10 @@ fn written() -> (tempfile::TempDir, std::path::PathBuf, Inventory) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal.jsonl");
     let mut journal = Journal::open(&path).unwrap();
-    journal.append(vec![began("a"), began("b")]).unwrap();
-    journal.append(vec![ended("a", Operation::Create)]).unwrap();
-    journal
-        .append(vec![(
-            at("b"),
-            Change::Failed { operation: Operation::Create, remains: Remains::Nothing, error: "no".to_owned() },
-        )])
-        .unwrap();
+    block_on(journal.append(vec![began("a"), began("b")])).unwrap();
+    block_on(journal.append(vec![ended("a", Operation::Create)])).unwrap();
+    let failed = Change::Failed { operation: Operation::Create, remains: Remains::Nothing, error: "no".to_owned() };
+    block_on(journal.append(vec![(at("b"), failed)])).unwrap();
     let inventory = journal.inventory().clone();
     (folder, path, inventory)
 }
@@ -57,7 +54,7 @@ fn a_last_line_torn_at_any_byte_is_cut_off_and_the_rest_is_kept() {
         let mut journal = Journal::open(&path).unwrap();
         assert_eq!(journal.inventory().last_number(), 3, "cut at byte {length}");
         assert_eq!(std::fs::metadata(&path).unwrap().len(), last as u64);
-        journal.append(vec![ended("b", Operation::Create)]).unwrap();
+        block_on(journal.append(vec![ended("b", Operation::Create)])).unwrap();
         assert_eq!(Journal::read(&path).unwrap().get(&at("b")).unwrap().state, State::Present);
     }
 }
@@ -98,8 +95,11 @@ fn an_illegal_transition_is_refused_and_breaks_the_journal_for_this_run() {
     let (_folder, path, _) = written();
     let mut journal = Journal::open(&path).unwrap();
     let before = std::fs::read(&path).unwrap();
-    assert!(matches!(journal.append(vec![ended("a", Operation::Create)]).unwrap_err(), JournalError::Illegal { .. }));
-    assert!(matches!(journal.append(vec![began("c")]).unwrap_err(), JournalError::Broken(_)));
+    assert!(matches!(
+        block_on(journal.append(vec![ended("a", Operation::Create)])).unwrap_err(),
+        JournalError::Illegal { .. }
+    ));
+    assert!(matches!(block_on(journal.append(vec![began("c")])).unwrap_err(), JournalError::Broken(_)));
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
@@ -133,7 +133,7 @@ proptest! {
         let mut expected = Inventory::default();
         for (name, change) in changes {
             let mut journal = Journal::open(&path).unwrap();
-            if journal.append(vec![(at(&format!("n{name}")), change)]).is_ok() {
+            if block_on(journal.append(vec![(at(&format!("n{name}")), change)])).is_ok() {
                 expected = journal.inventory().clone();
             }
             prop_assert_eq!(&Journal::read(&path).unwrap(), &expected);

@@ -8,6 +8,8 @@ use engine::{
     Record, Sink, Sinks, Wishes, plan, plan_with,
 };
 
+use futures::executor::block_on;
+
 use crate::world::{Fault, Shared, apply, at, carry_out, destroy, graph, planned, registry, thing};
 
 fn journal() -> (tempfile::TempDir, std::path::PathBuf) {
@@ -308,15 +310,16 @@ fn a_move_that_is_cut_off_at_any_byte_was_made_or_was_not() {
     let node = || Box::new(thing("old", "1", &[]));
     let moved = || Change::Moved { from: at("old") };
     let mut written = Journal::open(&path).unwrap();
-    written.append(vec![(at("old"), Change::Found { node: node(), outputs: serde_json::Value::Null })]).unwrap();
+    block_on(written.append(vec![(at("old"), Change::Found { node: node(), outputs: serde_json::Value::Null })]))
+        .unwrap();
     let before = std::fs::read(&path).unwrap().len();
-    written.append(vec![(at("new"), moved())]).unwrap();
+    block_on(written.append(vec![(at("new"), moved())])).unwrap();
     let bytes = std::fs::read(&path).unwrap();
     for length in before..bytes.len() {
         std::fs::write(&path, &bytes[..length]).unwrap();
         let mut again = Journal::open(&path).unwrap();
         assert!(again.inventory().get(&at("old")).is_some() && again.inventory().get(&at("new")).is_none());
-        again.append(vec![(at("new"), moved())]).unwrap();
+        block_on(again.append(vec![(at("new"), moved())])).unwrap();
         let inventory = Journal::read(&path).unwrap();
         assert!(inventory.get(&at("old")).is_none() && inventory.get(&at("new")).is_some());
     }
@@ -330,10 +333,10 @@ fn only_what_is_held_is_moved_and_only_to_where_nothing_is() {
         (at(name), Change::Found { node: Box::new(thing(name, "1", &[])), outputs: serde_json::Value::Null })
     };
     let moved = |from: &str, to: &str| vec![(at(to), Change::Moved { from: at(from) })];
-    journal.append(vec![found("a"), found("b")]).unwrap();
+    block_on(journal.append(vec![found("a"), found("b")])).unwrap();
     for change in [moved("a", "b"), moved("nothing", "c"), moved("a", "a")] {
         let mut journal = Journal::open(&path).unwrap();
-        let error = journal.append(change).unwrap_err();
+        let error = block_on(journal.append(change)).unwrap_err();
         assert!(matches!(error, JournalError::Illegal { .. }), "{error}");
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::world::{Fault, Shared, apply, at, destroy, graph, thing};
 use engine::{Change, Journal, Need, Node, Operation, Remains, State, output};
+use futures::executor::block_on;
 use serde_json::json;
 
 fn journal() -> (tempfile::TempDir, std::path::PathBuf) {
@@ -14,7 +15,7 @@ fn journal() -> (tempfile::TempDir, std::path::PathBuf) {
 fn killed_after(path: &std::path::Path, changes: Vec<(&str, Change)>) {
     let mut journal = Journal::open(path).unwrap();
     for (name, change) in changes {
-        journal.append(vec![(at(name), change)]).unwrap();
+        block_on(journal.append(vec![(at(name), change)])).unwrap();
     }
 }
 

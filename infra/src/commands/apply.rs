@@ -25,12 +25,12 @@ pub async fn run(command: arguments::Apply, settings: &Settings) -> Result<Exit,
     // A plan that was saved before the first apply has made the folder, and needs the key in it again.
     let was_there = request.deployment.folder().exists();
     let asked = Asked { command: "apply", scenario };
-    let mut session = Session::open(request.deployment.clone(), asked, command.wait, settings)?;
+    let mut session = Session::open(request.deployment.clone(), asked, command.wait, settings).await?;
     let result = apply(&command, settings, &request, &mut session, began).await;
     session.record.end(result.as_ref());
-    if session.journal.inventory().last_number() == 0 && !was_there {
+    if session.journal.inventory().last_number() == 0 {
         // Nothing was begun: no empty deployment shall be left to wonder about.
-        session.remove()?;
+        if was_there { session.remove_shared().await? } else { session.remove().await? }
     }
     result
 }

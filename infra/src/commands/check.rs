@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use engine::{Context, Deployment, Event, Failure, Held, Journal, Node, Operation, Sinks};
+use engine::{Context, Deployment, Event, Failure, Held, Node, Operation, Sinks};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use workloads::Vault;
@@ -17,8 +17,8 @@ use crate::which::{applied, choose};
 
 /// Runs the command: the checks of the last apply, all at once.
 pub async fn run(command: arguments::Check, settings: &Settings) -> Result<Exit, Problem> {
-    let deployment = choose(&command.which, settings)?;
-    let inventory = Journal::read(&deployment.journal())?;
+    let deployment = choose(&command.which, settings).await?;
+    let inventory = settings.state.inventory(&deployment).await?;
     applied(&deployment, &inventory)?;
     let checks: Vec<&Held> = inventory.iter().filter(|held| held.node.address.kind() == "check").collect();
     if checks.is_empty() {

@@ -23,14 +23,14 @@ use crate::which::choose;
 
 /// Runs the command. It needs the journal or the labels, never the scenario.
 pub async fn run(command: arguments::Destroy, settings: &Settings) -> Result<Exit, Problem> {
-    let deployment = choose(&command.which, settings)?;
-    let has_journal = deployment.journal().exists();
+    let deployment = choose(&command.which, settings).await?;
+    let has_journal = settings.state.has_journal(&deployment).await?;
     let labelled = if has_journal { Vec::new() } else { without_journal(&deployment, settings).await? };
     if !has_journal && labelled.is_empty() {
         return Ok(nothing_there(&deployment, settings));
     }
     let asked = Asked { command: "destroy", scenario: None };
-    let session = Session::open(deployment, asked, command.wait, settings)?;
+    let session = Session::open(deployment, asked, command.wait, settings).await?;
     // It outlives the deployment.
     let record = session.record.clone();
     let result = destroy(&command, session, labelled, settings).await;
@@ -48,7 +48,7 @@ async fn destroy(
     let has_journal = labelled.is_empty();
     if !labelled.is_empty() {
         let found = |node: Node| (node.address.clone(), Change::Found { node: Box::new(node), outputs: Value::Null });
-        session.journal.append(labelled.into_iter().map(found).collect())?;
+        session.journal.append(labelled.into_iter().map(found).collect()).await?;
     }
     // No deletion needs a secret's value.
     let registry = registry(settings, &Vault::new(b""), Some(session.lock_file()?));
@@ -177,7 +177,7 @@ async fn conclude(session: Session, run: Run, no_engine: NoEngine, settings: &Se
         .hint("run the same command again; what stays then was made by somebody else with our label"));
     }
     let mut gone = outcome.gone;
-    session.remove()?;
+    session.remove().await?;
     if !deployment.folder().exists() {
         gone.push(Gone::new("local folder", shown(deployment.folder())));
     }

@@ -24,7 +24,7 @@ const FOREVER: Duration = Duration::from_hours(24 * 365);
 
 /// Runs the command. It needs nothing but the record, and disturbs nobody.
 pub async fn run(command: &arguments::Events, settings: &Settings) -> Result<Exit, Problem> {
-    let name = choose(&command.which, settings)?;
+    let name = choose(&command.which, settings).await?;
     let kept = find(settings, &name, command.run)?;
     let mut told = Telling { as_json: settings.json, progress: None, end: None };
     let mut follower = Follower::open(&kept)?;

@@ -7,15 +7,15 @@ use images::{KeptImage, Pruned, Store, StoreError, Usage};
 use serde_json::json;
 
 use crate::arguments::{ImagesCommand, Prune};
-use crate::report::{Exit, Problem, of_state};
+use crate::report::{Exit, Problem};
 use crate::settings::{Settings, shown};
 use crate::view::{bytes, count, style};
 
 /// Runs the command.
-pub fn run(command: Option<&ImagesCommand>, settings: &Settings) -> Result<Exit, Problem> {
+pub async fn run(command: Option<&ImagesCommand>, settings: &Settings) -> Result<Exit, Problem> {
     match command {
         None | Some(ImagesCommand::List) => list(settings),
-        Some(ImagesCommand::Prune(prune)) => self::prune(prune, settings),
+        Some(ImagesCommand::Prune(prune)) => self::prune(prune, settings).await,
     }
 }
 
@@ -34,9 +34,9 @@ fn list(settings: &Settings) -> Result<Exit, Problem> {
     Ok(Exit::Done)
 }
 
-fn prune(prune: &Prune, settings: &Settings) -> Result<Exit, Problem> {
+async fn prune(prune: &Prune, settings: &Settings) -> Result<Exit, Problem> {
     let store = Store::open(&settings.images()).map_err(problem)?;
-    let deployments = settings.state.deployments().map_err(of_state)?;
+    let deployments = settings.state.deployments().await?;
     let is_wanted = |name: &str| !prune.all && deployments.iter().any(|deployment| deployment.name() == name);
     let Pruned { images, files, bytes: freed } = store.prune(is_wanted).map_err(problem)?;
     let left = store.usage().map_err(problem)?.bytes;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use engine::{Inventory, Journal, State};
+use engine::{Inventory, State};
 use serde::Serialize;
 
 use crate::record;
-use crate::report::{Exit, Problem, of_state};
+use crate::report::{Exit, Problem};
 use crate::settings::{Settings, shown};
 use crate::view::{count, style};
 
@@ -23,14 +23,14 @@ struct Row {
 /// Runs the command.
 pub async fn run(settings: &Settings) -> Result<Exit, Problem> {
     let mut rows = Vec::new();
-    for deployment in settings.state.deployments().map_err(of_state)? {
+    for deployment in settings.state.deployments().await? {
         let scenario = record::scenario(settings, deployment.name()).map(|path| shown(&path));
-        rows.push(match Journal::read(&deployment.journal()) {
+        rows.push(match settings.state.read(&deployment).await {
             Ok(inventory) => row(deployment.name(), &inventory, scenario),
             Err(error) => Row {
                 name: deployment.name().to_owned(),
                 provider: "?".to_owned(),
-                state: error.to_string(),
+                state: error.causes.join(": "),
                 resources: 0,
                 scenario,
             },

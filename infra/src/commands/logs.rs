@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use engine::Journal;
 use futures::StreamExt;
 use workloads::LogSelection;
 
@@ -15,8 +14,8 @@ use crate::which::{applied, choose};
 
 /// Runs the command. An interrupt ends it quietly.
 pub async fn run(command: arguments::Logs, settings: &Settings) -> Result<Exit, Problem> {
-    let deployment = choose(&command.which, settings)?;
-    applied(&deployment, &Journal::read(&deployment.journal())?)?;
+    let deployment = choose(&command.which, settings).await?;
+    applied(&deployment, &settings.state.inventory(&deployment).await?)?;
     let selection = LogSelection { pods: command.workload, follow: command.follow, tail: command.tail };
     let mut lines = workloads::logs(&deployment.kubeconfig(), deployment.name(), &selection).await?.boxed();
     let mut count = 0_usize;

@@ -1,6 +1,6 @@
 //! `infra open`: forward a Service or pod to a local port.
 
-use engine::{Inventory, Journal};
+use engine::Inventory;
 use serde_json::json;
 
 use crate::arguments;
@@ -12,8 +12,8 @@ use crate::which::{applied, choose};
 
 /// Runs the command: it forwards until it is interrupted.
 pub async fn run(command: arguments::Open, settings: &Settings) -> Result<Exit, Problem> {
-    let deployment = choose(&command.which, settings)?;
-    let inventory = Journal::read(&deployment.journal())?;
+    let deployment = choose(&command.which, settings).await?;
+    let inventory = settings.state.inventory(&deployment).await?;
     applied(&deployment, &inventory)?;
     let target = match command.target {
         Some(target) => target,

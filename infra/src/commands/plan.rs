@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use engine::{Journal, Plan};
+use engine::Plan;
 use serde_json::{Value, json};
 
 use crate::arguments;
@@ -20,7 +20,7 @@ pub async fn run(command: arguments::Plan, settings: &Settings) -> Result<Exit, 
     if command.save.is_some() {
         request.deployment.make().map_err(of_state)?;
     }
-    let inventory = Journal::read(&request.deployment.journal())?;
+    let inventory = settings.state.inventory(&request.deployment).await?;
     let prepared = prepare(&request, &inventory, settings, None).await?;
     if let Some(file) = &command.save {
         SavedPlan::new(&prepared, &request.scenario.file, &command.target, &inventory)?.write(file)?;

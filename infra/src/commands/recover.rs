@@ -20,11 +20,11 @@ pub async fn run(command: arguments::Recover, settings: &Settings) -> Result<Exi
     check_name(&command.name)?;
     let deployment = settings.state.deployment(&command.name);
     let provider = settings.provider.or(settings.usual_provider).unwrap_or(Provider::Sandbox);
-    refuse_journal(&deployment, command.force)?;
+    refuse_journal(&deployment, command.force, settings).await?;
     let was_there = deployment.folder().exists();
     let lock = lock(&deployment, command.wait, settings)?;
     // Another run may have written one while this one waited for the lock.
-    refuse_journal(&deployment, command.force)?;
+    refuse_journal(&deployment, command.force, settings).await?;
     let places = places(provider, command.kind.as_deref(), settings);
     let searched = search(&deployment, &places).await;
     let found = match searched {
@@ -37,12 +37,13 @@ pub async fn run(command: arguments::Recover, settings: &Settings) -> Result<Exi
         }
     };
     let aside = move_aside(&deployment)?;
-    let mut session = Session::locked(deployment, lock, Asked { command: "recover", scenario: None }, settings)?;
+    let asked = Asked { command: "recover", scenario: None };
+    let mut session = Session::locked(deployment, lock, asked, command.wait, settings).await?;
     let entry = |found: &Discovered| {
         let Discovered { node, outputs } = found.clone();
         (node.address.clone(), Change::Found { node: Box::new(node), outputs })
     };
-    let appended = session.journal.append(found.iter().map(entry).collect()).map_err(Problem::from);
+    let appended = session.journal.append(found.iter().map(entry).collect()).await.map_err(Problem::from);
     session.record.remember(session.journal.inventory(), None);
     session.record.end(appended.as_ref().map(|()| &Exit::Done));
     appended?;
@@ -50,7 +51,16 @@ pub async fn run(command: arguments::Recover, settings: &Settings) -> Result<Exi
     Ok(Exit::Done)
 }
 
-fn refuse_journal(deployment: &Deployment, is_forced: bool) -> Result<(), Problem> {
+async fn refuse_journal(deployment: &Deployment, is_forced: bool, settings: &Settings) -> Result<(), Problem> {
+    if let Some(shared) = settings.state.place() {
+        if !settings.state.has_journal(deployment).await? {
+            return Ok(());
+        }
+        let place = shared.journal_path(deployment.name());
+        return Err(Problem::usage(format!("recover {}: {} has objects", deployment.name(), place.display())).hint(
+            "a whole journal knows more than labels tell; a damaged one is moved aside by hand in a shared place",
+        ));
+    }
     if is_forced || !deployment.journal().exists() {
         return Ok(());
     }

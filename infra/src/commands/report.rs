@@ -10,8 +10,8 @@ use crate::settings::Settings;
 use crate::view::{page, story, style};
 
 /// Runs the command. It needs nothing but the record: no cluster, no scenario, no lock.
-pub fn run(command: &arguments::Report, settings: &Settings) -> Result<Exit, Problem> {
-    let name = choose(&command.which, settings)?;
+pub async fn run(command: &arguments::Report, settings: &Settings) -> Result<Exit, Problem> {
+    let name = choose(&command.which, settings).await?;
     if command.list {
         return list(&name, settings);
     }

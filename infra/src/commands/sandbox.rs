@@ -38,21 +38,21 @@ pub fn be_one(folder: &Path) -> Result<Exit, Problem> {
 pub async fn run(command: SandboxCommand, settings: &Settings) -> Result<Exit, Problem> {
     match command {
         SandboxCommand::Start(which) => {
-            let folder = folder(&which, settings)?;
+            let folder = folder(&which, settings).await?;
             let started = SelfLauncher.start(&folder).await;
             started.map_err(|failure| Problem::usage(failure.causes().join(": ")).exit(Exit::Missing))?;
             print_state(&folder, settings).await
         }
         SandboxCommand::Stop(which) => {
-            let folder = folder(&which, settings)?;
+            let folder = folder(&which, settings).await?;
             let stopping = folder.clone();
             let stopped = tokio::task::spawn_blocking(move || sandbox::stop(&stopping)).await;
             stopped.map_err(|error| Problem::usage(error.to_string()))??;
             print_state(&folder, settings).await
         }
-        SandboxCommand::Status(which) => print_state(&folder(&which, settings)?, settings).await,
+        SandboxCommand::Status(which) => print_state(&folder(&which, settings).await?, settings).await,
         SandboxCommand::Logs(which) => {
-            let file = log_file(&folder(&which, settings)?);
+            let file = log_file(&folder(&which, settings).await?);
             anstream::print!("{}", std::fs::read_to_string(&file)?);
             Ok(Exit::Done)
         }
@@ -61,8 +61,8 @@ pub async fn run(command: SandboxCommand, settings: &Settings) -> Result<Exit, P
 }
 
 /// The folder of a deployment's sandbox.
-fn folder(which: &Which, settings: &Settings) -> Result<PathBuf, Problem> {
-    let deployment = choose(which, settings)?;
+async fn folder(which: &Which, settings: &Settings) -> Result<PathBuf, Problem> {
+    let deployment = choose(which, settings).await?;
     let folder = cluster::sandbox::folder(deployment.folder());
     if folder.is_dir() {
         return Ok(folder);

@@ -1,6 +1,6 @@
 //! `infra status`: what runs, and what blocks what does not.
 
-use engine::{Inventory, Journal, State};
+use engine::{Inventory, State};
 use serde_json::json;
 use workloads::WorkloadStatus;
 
@@ -13,8 +13,8 @@ use crate::which::{applied, choose};
 
 /// Runs the command. It ends with [`Exit::Blocked`] where something is not ready, so that scripts can ask.
 pub async fn run(command: arguments::Status, settings: &Settings) -> Result<Exit, Problem> {
-    let deployment = choose(&command.which, settings)?;
-    let inventory = Journal::read(&deployment.journal())?;
+    let deployment = choose(&command.which, settings).await?;
+    let inventory = settings.state.inventory(&deployment).await?;
     applied(&deployment, &inventory)?;
     let workloads = workloads::status(&deployment.kubeconfig(), deployment.name()).await?;
     let addresses = local_addresses(&inventory);

@@ -89,12 +89,12 @@ pub fn scenario(settings: &Settings, name: &str) -> Option<PathBuf> {
 }
 
 /// The name of the deployment that was asked for. One that was destroyed is found by its name as long as a record of it is kept.
-pub fn choose(which: &Which, settings: &Settings) -> Result<String, Problem> {
+pub async fn choose(which: &Which, settings: &Settings) -> Result<String, Problem> {
     let named = which.scenario.as_deref().and_then(Path::to_str).filter(|_| which.name.is_none());
     let is_path = named.is_some_and(|name| Path::new(name).exists());
     match named.filter(|name| !is_path && which::check_name(name).is_ok() && !runs(settings, name).is_empty()) {
         Some(name) => Ok(name.to_owned()),
-        None => which::choose(which, settings).map(|deployment: Deployment| deployment.name().to_owned()),
+        None => which::choose(which, settings).await.map(|deployment: Deployment| deployment.name().to_owned()),
     }
 }
 

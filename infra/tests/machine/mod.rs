@@ -11,6 +11,8 @@ pub struct Machine {
     home: tempfile::TempDir,
     /// Whether there are the real Docker and kind in it.
     has_docker: bool,
+    /// What its environment says besides.
+    variables: Vec<(String, String)>,
 }
 
 /// How a command ended and what it printed.
@@ -24,12 +26,18 @@ pub struct Ended {
 impl Machine {
     /// With the real Docker and kind.
     pub fn new() -> Self {
-        Self { home: tempfile::tempdir().unwrap(), has_docker: true }
+        Self { home: tempfile::tempdir().unwrap(), has_docker: true, variables: Vec::new() }
     }
 
     /// Without Docker.
     pub fn bare() -> Self {
         Self { has_docker: false, ..Self::new() }
+    }
+
+    /// With a variable in its environment.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -58,6 +66,7 @@ impl Machine {
         } else {
             command.env("DOCKER_HOST", "unix:///nowhere/docker.sock");
         }
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 
