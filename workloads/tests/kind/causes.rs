@@ -71,7 +71,13 @@ fn images_and_containers() -> Vec<Case> {
             "none:1",
         ),
         one("a_name_that_is_no_image_name", &json!({"image": "UPPER:Case:1"}), "InvalidImageName", "UPPER:Case:1"),
-        one("a_crash_loop", &json!({"command": ["sh", "-c", print]}), "CrashLoopBackOff", "exit code 3"),
+        one(
+            "a_crash_loop",
+            // Without a probe it is ready for a moment, which is enough.
+            &json!({"command": ["sh", "-c", print], "readinessProbe": {"exec": {"command": ["sh", "-c", "exit 1"]}}}),
+            "CrashLoopBackOff",
+            "exit code 3",
+        ),
         one("a_program_that_is_not_there", &json!({"command": ["/no/such/program"]}), "StartError", "no such file"),
         one(
             "a_missing_config_map",
