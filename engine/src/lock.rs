@@ -283,7 +283,7 @@ fn is_silent(claim: &Claim, path: &Path, waiting: &mut impl FnMut(&str)) -> bool
 /// Whether the owner was a process of this machine that is gone. Where that cannot be known, it is taken to exist.
 fn is_gone(owner: &Owner, me: &Owner) -> bool {
     let is_here = owner.host.is_empty() || owner.host == me.host;
-    is_here && Path::new("/proc/self").exists() && !Path::new("/proc").join(owner.process.to_string()).exists()
+    is_here && Path::new("/proc/self").exists() && !is_running(owner.process)
 }
 
 fn describe(claim: Option<&Claim>, is_child: bool) -> String {
@@ -293,5 +293,30 @@ fn describe(claim: Option<&Claim>, is_child: bool) -> String {
             format!("`{}` was killed, and a program that it started is still at work", owner.command)
         }
         Some(claim) => claim.describe(),
+    }
+}
+
+/// Whether a process of this machine runs. One that was killed is there until its parent has asked how it ended.
+fn is_running(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // Its state follows its name, which stands in parentheses and may hold any character (Linux, `proc_pid_stat(5)`).
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_that_was_killed_does_not_run_though_nobody_has_asked_how_it_ended() {
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        assert!(is_running(child.id()));
+        child.kill().unwrap();
+        while is_running(child.id()) {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        assert!(Path::new("/proc").join(child.id().to_string()).exists(), "nobody has asked");
+        child.wait().unwrap();
+        assert!(!is_running(child.id()));
     }
 }
