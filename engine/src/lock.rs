@@ -313,7 +313,7 @@ mod tests {
         assert!(is_running(child.id()));
         child.kill().unwrap();
         while is_running(child.id()) {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            thread::yield_now();
         }
         assert!(Path::new("/proc").join(child.id().to_string()).exists(), "nobody has asked");
         child.wait().unwrap();
