@@ -132,7 +132,7 @@ fn create(world: &mut World, call: &Call) -> Result<Value, Refusal> {
     body["createTime"] = json!(now);
     body["updateTime"] = json!(now);
     body["registryUri"] = json!(format!("{location}-docker.pkg.dev/{project}/{id}"));
-    if body["mode"].is_null() {
+    if body["mode"].is_null() || body["mode"] == "MODE_UNSPECIFIED" {
         body["mode"] = json!("STANDARD_REPOSITORY");
     }
     world.insert(&key, "repositories", body.clone());

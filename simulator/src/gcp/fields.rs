@@ -169,6 +169,7 @@ tables![
     "container.v1beta1",
     "compute.v1",
     "artifactregistry.v1",
+    "artifactregistry.v1beta2",
     "serviceusage.v1",
     "iam.v1",
     "cloudbilling.v1",

@@ -172,9 +172,11 @@ fn scalar(kind: &Kind, value: &Value, place: &str, problems: &mut Problems) -> V
     };
     let (name, checked) = match kind {
         Kind::Text => ("TYPE_STRING", value.as_str().map(|text| json!(text))),
-        Kind::Bytes => ("TYPE_BYTES", value.as_str().map(|text| json!(text))),
+        // Both alphabets of base64 are taken.
+        Kind::Bytes => ("TYPE_BYTES", value.as_str().map(|text| json!(text.replace('-', "+").replace('_', "/")))),
         Kind::Bool => {
-            let text = value.as_str().and_then(|text| text.parse().ok());
+            // Some clients write `True` into a query.
+            let text = value.as_str().and_then(|text| text.to_ascii_lowercase().parse().ok());
             ("TYPE_BOOL", value.as_bool().or(text).map(|value| json!(value)))
         }
         Kind::Small => {
