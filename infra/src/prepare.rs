@@ -181,9 +181,10 @@ fn provider_of(scenario: &Scenario, inventory: &Inventory, settings: &Settings) 
         })
     };
     let asked = || {
-        scenario.provider.map(|provider| match provider {
-            scenarios::Provider::Sandbox => Provider::Sandbox,
-            scenarios::Provider::Kind => Provider::Kind,
+        scenario.provider.and_then(|provider| match provider {
+            scenarios::Provider::Sandbox => Some(Provider::Sandbox),
+            scenarios::Provider::Kind => Some(Provider::Kind),
+            scenarios::Provider::Gke => None,
         })
     };
     settings.provider.or_else(here).or_else(asked).or(settings.usual_provider).unwrap_or(Provider::Sandbox)
@@ -206,6 +207,7 @@ fn target_of(
         },
         kind: target.kind.clone(),
         node_image: target.node_image.clone(),
+        gcp: None,
         kubeconfig: settings.kubeconfig.clone(),
         // Only what is certainly there binds the plan: a cluster that was never finished may get other ports. A folder may hold
         // data all the same.

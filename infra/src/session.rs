@@ -163,7 +163,8 @@ pub fn registry(settings: &Settings, vault: &Vault, lock: Option<Arc<File>>) -> 
     let mut registry = Registry::default();
     cluster::kind::register(&mut registry, &settings.docker, lock.clone());
     cluster::sandbox::register(&mut registry, Arc::new(SelfLauncher));
-    let images = images::Options { cache: settings.images(), lock, docker_config: settings.docker_config.clone() };
+    let images =
+        images::Options { cache: settings.images(), lock, docker_config: settings.docker_config.clone(), logins: None };
     images::register(&mut registry, &settings.docker, &images);
     workloads::register(&mut registry, &Clients::default(), vault);
     registry
