@@ -4,6 +4,7 @@ mod addressing;
 mod arguments;
 mod commands;
 mod doctor;
+mod google;
 mod launcher;
 mod prepare;
 mod receipt;
