@@ -13,7 +13,9 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     allowed.insert("images", vec!["engine", "providers", "unpack"]);
     allowed.insert("workloads", vec!["engine", "providers", "datasets"]);
     allowed.insert("scenarios", [&lowest[..], &middle].concat());
-    allowed.insert("infra", [&lowest[..], &middle, &["scenarios", "sandbox"]].concat());
+    allowed.insert("infra", [&lowest[..], &middle, &["scenarios", "sandbox", "simulator"]].concat());
+    // Google's side on the wire, spoken to over HTTP like the real one.
+    allowed.insert("simulator", vec![]);
     allowed.extend(rooms_of_the_sandbox());
     allowed
 }
