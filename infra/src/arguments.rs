@@ -460,6 +460,12 @@ pub enum SandboxCommand {
         /// The folder that it keeps everything in.
         #[arg(long)]
         folder: PathBuf,
+        /// A file with what it is to be beyond the usual, from now on: nodes, registries, tokens, addresses of load balancers.
+        #[arg(long)]
+        options: Option<PathBuf>,
+        /// End when the standard input ends, as it does when the process dies that holds it.
+        #[arg(long)]
+        with_input: bool,
     },
 }
 

@@ -24,7 +24,7 @@ impl Gcp {
         }
         for change in changed {
             match change {
-                Controllers::Begin(id, key) => controllers::begin(self, id, key),
+                Controllers::Begin(id, key) => controllers::begin(self, id, &key),
                 Controllers::End(id) => self.world().watchers.retain(|known, stop| {
                     if *known == id {
                         stop.cancel();
