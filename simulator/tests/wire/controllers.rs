@@ -69,7 +69,8 @@ impl Clusters for Behind {
 
 async fn server() -> Arc<Server> {
     let folder = tempfile::tempdir().unwrap();
-    let api = Api::open(folder.path(), &apiserver::Options::default()).unwrap();
+    let options = apiserver::Options { volume_drivers: vec!["pd.csi.storage.gke.io".into()], ..Default::default() };
+    let api = Api::open(folder.path(), &options).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
