@@ -45,7 +45,10 @@ async fn a_half_made_pool_has_half_of_its_machines() {
     let done = cloud.cluster("c", 4).await;
     assert_eq!(done["error"]["code"], 13);
     let cluster = cloud.get(&format!("{ZONE}/clusters/c")).await;
-    assert_eq!((&cluster["status"], &cluster["nodePools"][0]["status"]), (&json!("RUNNING"), &json!("RUNNING_WITH_ERROR")));
+    assert_eq!(
+        (&cluster["status"], &cluster["nodePools"][0]["status"]),
+        (&json!("RUNNING"), &json!("RUNNING_WITH_ERROR"))
+    );
     let instances = cloud.get(&format!("{COMPUTE}/zones/us-central1-a/instances")).await;
     assert_eq!(instances["items"].as_array().unwrap().len(), 2);
 }

@@ -206,7 +206,7 @@ fn begin(world: &mut World, key: &str, planned: Vec<(String, Vec<Node>)>) -> Val
     world.operation(&operation).failure = failure;
     if stockout {
         // Google tries for a long time before it says so.
-        world.operation(&operation).due += std::time::Duration::from_secs(1500);
+        world.operation(&operation).due += std::time::Duration::from_mins(25);
     }
     world.ask(&operation, Work::Start(shape));
     told(world, &operation)

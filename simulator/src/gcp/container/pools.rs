@@ -208,7 +208,9 @@ pub(super) fn size(world: &mut World, call: &Call) -> Result<Value, Refusal> {
     let plan = plan(world, &cluster, "SET_NODE_POOL_SIZE", "", &pool);
     let (owner, key) = (cluster.clone(), pool.clone());
     let step: Step = Box::new(move |world| {
-        gone.iter().for_each(|node| machines::halt(world, &pool, node));
+        for node in &gone {
+            machines::halt(world, &pool, node);
+        }
         boot(world, &owner, &pool, &new);
     });
     let end: End = Box::new(move |world, failure| settle(world, &key, failure));
