@@ -23,9 +23,9 @@ const STORIES: [(&str, Story); 8] = [
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let missing = Command::new("gcloud").arg("--version").output().is_err();
+    let missing = program().is_none();
     if missing {
-        println!("skipped: gcloud: it is not installed here");
+        println!("skipped: gcloud: INFRA_TEST_GCLOUD names no gcloud");
     }
     let trials = STORIES.map(|(name, story)| {
         Trial::test(name, move || {
@@ -36,6 +36,11 @@ fn main() -> ExitCode {
         .with_ignored_flag(missing)
     });
     libtest_mimic::run(&arguments, trials.into()).exit_code()
+}
+
+/// The gcloud to test with.
+fn program() -> Option<std::ffi::OsString> {
+    std::env::var_os("INFRA_TEST_GCLOUD").filter(|program| !program.is_empty())
 }
 
 /// A simulator with a configuration of gcloud that leads to it.
@@ -84,7 +89,7 @@ impl Cloud {
 
     fn command(&self, arguments: &str) -> Command {
         let (folder, url) = (self.folder.path(), self.running.url());
-        let mut command = Command::new("gcloud");
+        let mut command = Command::new(program().unwrap_or_default());
         command.args(arguments.split_whitespace()).arg("--format=json");
         command.env("CLOUDSDK_CONFIG", folder.join("config")).env("KUBECONFIG", folder.join("kubeconfig"));
         command.env("CLOUDSDK_AUTH_ACCESS_TOKEN_FILE", folder.join("token")).env("CLOUDSDK_CORE_PROJECT", "demo");

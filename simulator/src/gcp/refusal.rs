@@ -70,6 +70,11 @@ impl Refusal {
         Self::new(429, "RESOURCE_EXHAUSTED", "rateLimitExceeded", message)
     }
 
+    /// The same of Compute Engine, which has another status for it.
+    pub fn too_fast(message: impl Into<String>) -> Self {
+        Self::new(403, "PERMISSION_DENIED", "rateLimitExceeded", message)
+    }
+
     pub fn unavailable() -> Self {
         Self::new(503, "UNAVAILABLE", "backendError", "The service is currently unavailable.")
     }

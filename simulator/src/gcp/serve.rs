@@ -123,8 +123,11 @@ impl Gcp {
         let method = call.route.method;
         let mut world = self.world();
         let target = call.target();
+        let now = world.now;
         let fault = world.faults.meet(&method.id, &target, !method.looks());
+        let fast = world.rates.count(method, call.project(), now);
         let before = match fault {
+            _ if fast => Some(too_many(call)),
             Some(FaultKind::TooManyRequests) => Some(too_many(call)),
             Some(FaultKind::Unavailable) => Some(Refusal::unavailable()),
             Some(FaultKind::Internal) => Some(Refusal::internal("Internal error encountered.")),
@@ -193,14 +196,15 @@ fn route(request: &Request) -> Option<Route> {
 
 fn too_many(call: &Call) -> Refusal {
     let method = call.route.method;
-    let metric = if method.looks() { "Read requests" } else { "Write requests" };
+    let metric = super::rates::metric(method);
     let service = format!("{}.googleapis.com", method.service());
-    Refusal::too_many(format!(
+    let message = format!(
         "Quota exceeded for quota metric '{metric}' and limit '{metric} per minute' of service '{service}' for consumer \
          'project_number:{}'.",
         call.project()
-    ))
-    .info("RATE_LIMIT_EXCEEDED", "googleapis.com", &serde_json::json!({"service": service}))
+    );
+    let refusal = if method.service() == "compute" { Refusal::too_fast(message) } else { Refusal::too_many(message) };
+    refusal.info("RATE_LIMIT_EXCEEDED", "googleapis.com", &serde_json::json!({"service": service}))
 }
 
 fn denied(call: &Call) -> Refusal {

@@ -119,12 +119,10 @@ async fn quotas_count_what_is_there() {
     let region = cloud.get(&format!("{COMPUTE}/regions/us-central1")).await;
     let usage = |metric: &str| {
         let all = region["quotas"].as_array().unwrap();
-        all.iter().find(|quota| quota["metric"] == metric).unwrap()["usage"].as_f64().unwrap()
+        all.iter().find(|quota| quota["metric"] == metric).unwrap()["usage"].to_string()
     };
-    assert_eq!(
-        [usage("CPUS"), usage("SSD_TOTAL_GB"), usage("IN_USE_ADDRESSES"), usage("INSTANCES")],
-        [4.0, 40.0, 2.0, 2.0]
-    );
+    let seen = ["CPUS", "SSD_TOTAL_GB", "IN_USE_ADDRESSES", "INSTANCES"].map(usage);
+    assert_eq!(seen, ["4.0", "40.0", "2.0", "2.0"]);
     let disk = json!({"name": "d", "sizeGb": "600", "type": "zones/us-central1-a/diskTypes/pd-ssd"});
     let refused = cloud.refused("POST", &format!("{COMPUTE}/zones/us-central1-a/disks"), disk).await;
     assert_eq!(refused, (403, "Quota 'SSD_TOTAL_GB' exceeded.  Limit: 500.0 in region us-central1.".to_owned()));

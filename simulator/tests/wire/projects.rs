@@ -82,11 +82,11 @@ async fn service_accounts_come_and_go() {
 
 #[tokio::test]
 async fn tokens_are_given_and_expire() {
-    let options = Options { token_lifetime: Duration::from_secs(600), ..options() };
+    let options = Options { token_lifetime: Duration::from_mins(10), ..options() };
     let cloud = with(options).await;
     let form = json!({"grant_type": "refresh_token", "client_id": "i", "client_secret": "s", "refresh_token": "me@example.com"});
     let given = cloud.post("/token", form.clone()).await;
-    let cloud = cloud.as_holder_of(given["access_token"].as_str().unwrap());
+    let cloud = cloud.with_token(given["access_token"].as_str().unwrap());
     assert_eq!(cloud.ask("GET", &format!("{ZONE}/clusters"), Value::Null).await.0, 200);
     let review = json!({"spec": {"token": given["access_token"]}});
     let status = cloud.post("/sim/tokenreview", review.clone()).await["status"].clone();
@@ -103,6 +103,6 @@ async fn tokens_are_given_and_expire() {
 
 #[tokio::test]
 async fn who_shows_no_known_token_is_refused() {
-    let cloud = cloud().await.as_holder_of("unknown");
+    let cloud = cloud().await.with_token("unknown");
     assert_eq!(cloud.ask("GET", &format!("{ZONE}/clusters"), Value::Null).await.0, 401);
 }

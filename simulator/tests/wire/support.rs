@@ -44,8 +44,8 @@ pub async fn with(options: Options) -> Cloud {
 
 impl Cloud {
     /// The same client with another token.
-    pub fn as_holder_of(mut self, token: &str) -> Self {
-        self.token = token.to_owned();
+    pub fn with_token(mut self, token: &str) -> Self {
+        token.clone_into(&mut self.token);
         self
     }
 
