@@ -22,6 +22,8 @@ pub struct Spec {
     pub deployment: String,
     /// The folder that it keeps everything in; it is the sandbox's alone.
     pub folder: PathBuf,
+    /// How many nodes it has, each with all that this machine has.
+    pub nodes: usize,
     /// Ports of 127.0.0.1 that its load balancers will listen on.
     pub ports: Vec<u16>,
     /// The deployment's own kubeconfig, which is written with mode 0600.
@@ -61,9 +63,9 @@ pub struct Running {
 /// Starts and stops sandboxes: the program that contains one.
 #[async_trait]
 pub trait Launcher: Debug + Send + Sync {
-    /// Starts the sandbox of a folder, or finds the one that runs in it, and returns when it takes requests. It goes on when this
-    /// process ends.
-    async fn start(&self, folder: &Path) -> Result<Running, Failure>;
+    /// Starts the sandbox of a folder, or finds the one that runs in it, and returns when it takes requests and has so many nodes;
+    /// without a number it has those that it had. It goes on when this process ends.
+    async fn start(&self, folder: &Path, nodes: Option<usize>) -> Result<Running, Failure>;
 
     /// The sandbox of a folder, if one runs.
     fn running(&self, folder: &Path) -> Result<Option<Running>, Failure>;
@@ -101,6 +103,7 @@ pub fn find(deployment: &str, folder: &Path, kubeconfig: &Path) -> Option<Node> 
     let spec = Spec {
         deployment: deployment.to_owned(),
         folder: folder.to_owned(),
+        nodes: cluster::read_nodes(folder),
         ports: Vec::new(),
         kubeconfig: kubeconfig.to_owned(),
         user_kubeconfig: None,
@@ -115,6 +118,7 @@ fn node(spec: &Spec) -> Node {
         name,
         deployment: spec.deployment.clone(),
         folder: spec.folder.clone(),
+        nodes: spec.nodes,
         ports: spec.ports.clone(),
         kubeconfig: spec.kubeconfig.clone(),
     });

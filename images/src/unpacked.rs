@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::image::explain_store;
-use crate::unpack::{self, UnpackError, unpack};
+use crate::unpack::{UnpackError, unpack};
 use crate::{SharedStore, declare};
 
 /// The file in the folder that says which image has which name.
@@ -121,7 +121,7 @@ impl Resource for UnpackedImages {
         self.rename(&place, None)?;
         let named: Vec<String> = read_names(&place.folder)?.into_values().collect();
         for hex in ours.into_values().filter(|hex| !named.contains(hex)) {
-            unpack::remove(&place.folder.join(hex))?;
+            ::unpack::remove(&place.folder.join(hex))?;
         }
         Ok(vec![Gone::new("unpacked image", declare::repository(&place.deployment, &place.name))])
     }

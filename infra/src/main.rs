@@ -4,10 +4,13 @@ mod addressing;
 mod arguments;
 mod commands;
 mod doctor;
+mod google;
 mod launcher;
 mod prepare;
 mod receipt;
 mod record;
+#[expect(dead_code, reason = "no command rehearses yet")]
+mod rehearsal;
 mod report;
 mod saved;
 mod session;
@@ -45,8 +48,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<Exit, Problem> {
-    if let Command::Sandbox(Sandbox { command: SandboxCommand::Run { folder } }) = &arguments.command {
-        return commands::sandbox::be_one(folder);
+    if let Command::Sandbox(Sandbox { command: SandboxCommand::Run { folder, options, with_input } }) =
+        &arguments.command
+    {
+        return commands::sandbox::be_one(folder, options.as_deref(), *with_input);
     }
     match &arguments.command {
         Command::Completions(command) => return commands::completions::run(command),

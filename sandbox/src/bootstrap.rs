@@ -5,20 +5,22 @@ use kinds::Resource;
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
 
-/// Makes what is missing of the first objects. `address` and `port` are the API's own inside the cluster.
-pub(crate) async fn first_objects(api: &Api, address: Ipv4Addr, port: u16) -> Result<(), Status> {
+/// Makes what is missing of the first objects. `address` and `port` are the API's own inside the cluster; of the storage `classes` the
+/// first is the default.
+pub(crate) async fn first_objects(api: &Api, address: Ipv4Addr, port: u16, classes: &[String]) -> Result<(), Status> {
     let by = User::system("sandbox");
     for name in ["default", "kube-system", "kube-public", "kube-node-lease"] {
         make(api, &by, kinds::NAMESPACES, "", json!({ "metadata": { "name": name } })).await?;
     }
-    let rest = [
-        (kinds::STORAGE_CLASSES, "", storage_class()),
-        (kinds::SERVICES, "default", kubernetes()),
-        (kinds::SERVICES, "kube-system", dns()),
-    ];
+    let rest = [(kinds::SERVICES, "default", kubernetes()), (kinds::SERVICES, "kube-system", dns())];
     let roles = apiserver::default_roles().into_iter().map(|(resource, object)| (resource, "", object));
-    let made =
-        rest.into_iter().chain(roles).map(|(resource, namespace, object)| make(api, &by, resource, namespace, object));
+    let classes = classes.iter().enumerate();
+    let classes = classes.map(|(place, name)| (kinds::STORAGE_CLASSES, "", storage_class(name, place == 0)));
+    let made = rest
+        .into_iter()
+        .chain(classes)
+        .chain(roles)
+        .map(|(resource, namespace, object)| make(api, &by, resource, namespace, object));
     futures::future::try_join_all(made).await?;
     let slice = endpoints(address, port);
     make(api, &by, kinds::ENDPOINT_SLICES, "default", slice.clone()).await?;
@@ -50,16 +52,17 @@ async fn make(
     }
 }
 
-fn storage_class() -> Value {
-    json!({
-        "metadata": {
-            "name": "standard",
-            "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
-        },
+fn storage_class(name: &str, is_default: bool) -> Value {
+    let mut class = json!({
+        "metadata": { "name": name },
         "provisioner": controllers::PROVISIONER,
         "reclaimPolicy": "Delete",
         "volumeBindingMode": "WaitForFirstConsumer",
-    })
+    });
+    if is_default {
+        class["metadata"]["annotations"] = json!({ "storageclass.kubernetes.io/is-default-class": "true" });
+    }
+    class
 }
 
 fn kubernetes() -> Value {

@@ -11,6 +11,7 @@ const LOCK: &str = "lock";
 const READY: &str = "ready";
 const ADDRESS: &str = "address";
 const KUBECONFIG: &str = "kubeconfig";
+const AUTHORITY: &str = "ca.crt";
 
 /// Why a folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +47,9 @@ pub struct Ready {
     pub kubeconfig: PathBuf,
     /// When it took its first request, RFC 3339.
     pub since: String,
+    /// Which [`crate::Settings::generation`] its nodes are of.
+    #[serde(default)]
+    pub generation: u64,
 }
 
 /// What is known of a folder's sandbox.
@@ -76,7 +80,7 @@ impl Folder {
             let path = path.to_owned();
             move |source| FolderError::File { path, source }
         };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
+        make(path)?;
         let path = path.canonicalize().map_err(failed(path))?;
         let name = path.join(LOCK);
         let mut options = OpenOptions::new();
@@ -105,18 +109,30 @@ impl Folder {
         fs::read_to_string(self.path.join(ADDRESS)).ok()?.trim().parse().ok()
     }
 
-    /// Writes how to reach the sandbox.
-    pub(crate) fn announce(&self, address: SocketAddr, kubeconfig: &str) -> Result<Ready, FolderError> {
+    /// Writes how to reach the sandbox, with the certificate of its authority.
+    pub(crate) fn announce(
+        &self,
+        address: SocketAddr,
+        (kubeconfig, authority): (&str, &str),
+        generation: u64,
+    ) -> Result<Ready, FolderError> {
         let ready = Ready {
             pid: std::process::id(),
             address,
             kubeconfig: self.path.join(KUBECONFIG),
             since: jiff::Timestamp::now().to_string(),
+            generation,
         };
         self.write(KUBECONFIG, kubeconfig)?;
+        self.write(AUTHORITY, authority)?;
         self.write(ADDRESS, &address.to_string())?;
-        self.write(READY, &serde_json::to_string(&ready).unwrap_or_default())?;
+        self.tell(&ready)?;
         Ok(ready)
+    }
+
+    /// Writes that the sandbox is ready in this way.
+    pub(crate) fn tell(&self, ready: &Ready) -> Result<(), FolderError> {
+        self.write(READY, &serde_json::to_string(ready).unwrap_or_default())
     }
 
     /// From now on nobody is to be reached here.
@@ -124,18 +140,27 @@ impl Folder {
         let _ = fs::remove_file(self.path.join(READY));
     }
 
-    /// Whole or not at all, for this user only.
     fn write(&self, name: &str, text: &str) -> Result<(), FolderError> {
-        let (path, fresh) = (self.path.join(name), self.path.join(format!("{name}.new")));
-        let mut options = OpenOptions::new();
-        let write = || {
-            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-            file.write_all(text.as_bytes())?;
-            fs::rename(&fresh, &path)
-        };
-        let mut write = write;
-        write().map_err(|source| FolderError::File { path: path.clone(), source })
+        write_private(&self.path.join(name), text)
     }
+}
+
+/// Makes a sandbox's folder, if it is not there, for this user only.
+pub(crate) fn make(path: &Path) -> Result<(), FolderError> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|source| FolderError::File { path: path.to_owned(), source })
+}
+
+/// Writes a file whole or not at all, for this user only.
+pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), FolderError> {
+    let fresh = path.with_added_extension("new");
+    let write = || {
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+        file.write_all(text.as_bytes())?;
+        fs::rename(&fresh, path)
+    };
+    write().map_err(|source| FolderError::File { path: path.to_owned(), source })
 }
 
 /// What is known of a folder's sandbox; any process may ask.
@@ -175,7 +200,7 @@ mod tests {
         let pid = std::process::id();
         assert_eq!(state(folder.path()).expect("readable"), State::Busy { pid });
         assert!(matches!(Folder::open(folder.path()), Err(FolderError::Taken { pid: other, .. }) if other == pid));
-        let ready = own.announce(([127, 0, 0, 1], 7).into(), "secret").expect("written");
+        let ready = own.announce(([127, 0, 0, 1], 7).into(), ("secret", "public"), 0).expect("written");
         assert_eq!(state(folder.path()).expect("readable"), State::Running(ready.clone()));
         let mode = fs::metadata(&ready.kubeconfig).expect("there").permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "its credentials are nobody else's");

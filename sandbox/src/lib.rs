@@ -1,29 +1,34 @@
 //! A small Kubernetes in one process, with pods as real processes.
 //!
 //! [`start`] makes one in a folder: API, controllers, and a node whose pods are processes in namespaces of their own. [`run`]
-//! stays until it is told to stop; [`stop`] and [`status`] are for other processes and need only the folder. The program that
-//! uses this crate must call [`entry`] first thing in `main`.
+//! stays until it is told to stop; [`stop`], [`status`] and [`set_nodes`] are for other processes and need only the folder. The
+//! program that uses this crate must call [`entry`] first thing in `main`.
 
 mod bootstrap;
 mod folder;
+mod loopback;
 mod ports;
 mod run;
 mod services;
+mod settings;
 
+pub use apiserver::Notice;
 use apiserver::streams::PodStreams;
 use apiserver::{Api, OpenError};
 use controllers::Controllers;
 pub use folder::{FolderError, Ready, State};
 use futures::FutureExt;
-use kubelet::{FolderImages, Kubelet, KubeletOptions};
+pub use kubelet::{Disks, InvalidNodes, NodeCredential, NodeShape, RegistryMirror, Taint};
+use kubelet::{Kubelet, KubeletOptions, PulledImages};
 use ports::HostPorts;
-pub use run::{RunError, StopError, run, status, stop};
+pub use run::{RunError, SetNodesError, StopError, run, set_nodes, status, stop};
 pub use runtime::{Availability, Capabilities, entry, preflight};
 use runtime::{Node, NodeOptions};
+pub use settings::{Settings, SettingsError};
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -47,6 +52,10 @@ pub struct Options {
     pub outside_network: bool,
     /// How long pods may take to end when the sandbox stops.
     pub stop_grace: Duration,
+    /// What it is to be beyond the usual, from now on; without, what its folder says.
+    pub settings: Option<Settings>,
+    /// Where it says what goes wrong while it runs.
+    pub notice: Notice,
     /// Called once, when it takes requests.
     pub ready: Option<ReadyCallback>,
 }
@@ -60,6 +69,8 @@ impl Options {
             host_folders: Vec::new(),
             outside_network: false,
             stop_grace: Duration::from_secs(10),
+            settings: None,
+            notice: Notice::default(),
             ready: None,
         }
     }
@@ -72,6 +83,9 @@ pub enum StartError {
     /// Its folder is taken or broken.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// What it is asked to be cannot be.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     /// What it stored cannot be read.
     #[error("open what the sandbox stored")]
     Open(#[from] OpenError),
@@ -100,7 +114,7 @@ pub struct Sandbox {
     api: Api,
     kubelet: Kubelet,
     node: Node,
-    ready: Ready,
+    ready: Mutex<Ready>,
     stop: CancellationToken,
     stop_grace: Duration,
     controllers: Option<Arc<Controllers>>,
@@ -112,31 +126,35 @@ pub struct Sandbox {
 pub async fn start(options: Options) -> Result<Sandbox, StartError> {
     let folder = folder::Folder::open(&options.folder)?;
     let path = folder.path().to_owned();
-    let state = path.clone();
-    let api = async move {
-        let open = move || Api::open(&state, &apiserver::Options::default());
-        tokio::task::spawn_blocking(open).await.map_err(|error| StartError::Join(error.to_string()))
-    };
+    if let Some(settings) = &options.settings {
+        settings.write(&path)?;
+    }
+    let settings = Settings::read(&path)?;
+    let api = open_api(&path, &settings, options.notice);
     let node_options = NodeOptions { outside_network: options.outside_network, ..NodeOptions::new(path.join("node")) };
     let dns = node_options.dns;
     // The node does not wait for the objects, nor they for it.
     let (api, node) = tokio::join!(api, Node::start(node_options));
-    let (api, node) = (api??, node?);
+    let (api, node) = (api?, node?);
     let listener = listen(options.listen, &folder).await?;
     let address = listener.local_addr().map_err(|source| StartError::Listen { address: options.listen, source })?;
-    bootstrap::first_objects(&api, node.address(), CLUSTER_PORT).await.map_err(StartError::Bootstrap)?;
+    bootstrap::first_objects(&api, node.address(), CLUSTER_PORT, &settings.classes())
+        .await
+        .map_err(StartError::Bootstrap)?;
     let mut tasks = JoinSet::new();
     let stop = CancellationToken::new();
-    let ports = HostPorts::new(api.clone(), node.clone());
+    let ports = HostPorts::new(api.clone(), node.clone(), settings.network());
     let controllers = Arc::new(controllers::start(api.clone(), controller_options(&path, &api, &node, &ports)));
     ports.tell(&controllers);
+    let images = PulledImages::new(path.join("images"), settings.registries.clone()).map_err(StartError::Join)?;
     let kubelet_options = KubeletOptions {
         folder: path.join("kubelet"),
         own_folder: path.clone(),
         host_folders: options.host_folders,
-        node_name: "sandbox".to_owned(),
+        disks: settings.disks.clone().unwrap_or_default(),
+        nodes: settings.wanted_nodes(),
         dns,
-        images: Arc::new(FolderImages::new(path.join("images"))),
+        images: Arc::new(images),
     };
     tasks.spawn(services::follow(api.clone(), node.clone(), ports, dns));
     let kubelet = Kubelet::start(api.clone(), node.clone(), kubelet_options).await;
@@ -149,15 +167,29 @@ pub async fn start(options: Options) -> Result<Sandbox, StartError> {
         // A listener that breaks is the end of requests only; the log of the process has nothing to add.
         tasks.spawn(async move { drop(serve.await) });
     }
-    let ready = folder.announce(address, &api.credentials().kubeconfig(&format!("https://{address}")))?;
+    let credentials = api.credentials();
+    let kubeconfig = credentials.kubeconfig(&format!("https://{address}"));
+    let ready = folder.announce(address, (&kubeconfig, &credentials.authority), settings.generation)?;
     if let Some(callback) = options.ready {
         callback(&ready);
     }
-    let stop_grace = options.stop_grace;
+    let (stop_grace, ready) = (options.stop_grace, Mutex::new(ready));
     Ok(Sandbox { api, kubelet, node, ready, stop, stop_grace, controllers: Some(controllers), tasks, folder })
 }
 
-fn controller_options(path: &std::path::Path, api: &Api, node: &Node, ports: &Arc<HostPorts>) -> controllers::Options {
+async fn open_api(folder: &Path, settings: &Settings, notice: Notice) -> Result<Api, StartError> {
+    let options = apiserver::Options {
+        token_review: settings.token_review.clone(),
+        volume_drivers: settings.disks.iter().flat_map(|disks| disks.drivers.clone()).collect(),
+        notice,
+        ..apiserver::Options::default()
+    };
+    let folder = folder.to_owned();
+    let opened = tokio::task::spawn_blocking(move || Api::open(&folder, &options)).await;
+    Ok(opened.map_err(|error| StartError::Join(error.to_string()))??)
+}
+
+fn controller_options(path: &Path, api: &Api, node: &Node, ports: &Arc<HostPorts>) -> controllers::Options {
     let authority = api.credentials().authority.clone();
     let mut options = controllers::Options::new(path.join("volumes"), authority);
     // Files of pods belong to users that only the node may act for.
@@ -184,8 +216,19 @@ async fn listen(asked: SocketAddr, folder: &folder::Folder) -> Result<TcpListene
 
 impl Sandbox {
     /// Where it is and how to reach it.
-    pub fn ready(&self) -> &Ready {
-        &self.ready
+    pub fn ready(&self) -> Ready {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has the nodes that the settings in its folder say now. Pods of nodes that go are ended, each within its grace but at most 30
+    /// seconds. Returns when that is done; nothing else of the settings changes before the next start.
+    pub async fn reload(&self) -> Result<(), StartError> {
+        let settings = Settings::read(self.folder.path())?;
+        self.kubelet.set_nodes(&settings.wanted_nodes()).await.map_err(StartError::Bootstrap)?;
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        ready.generation = settings.generation;
+        self.folder.tell(&ready)?;
+        Ok(())
     }
 
     /// Its API, in process.

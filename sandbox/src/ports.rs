@@ -3,12 +3,16 @@
 //! Node ports are on 127.0.0.1. A load balancer is on 127.0.0.1, too, when all its ports are free there, and otherwise on the
 //! first free one of 127.0.0.2 to 127.0.0.254, which the machine reaches as well. The annotation `infra/local-port.PORT` asks for
 //! another port of 127.0.0.1 in place of `PORT`; while that is taken the service waits for it.
+//!
+//! With a network for load balancers each of them has an address of its own there: the one that `spec.loadBalancerIP` or the
+//! annotation `infra/load-balancer-address` asks for, or the one that it had before, or a free one.
 
+use crate::loopback::LoopbackNetwork;
 use apiserver::{Api, User, WriteOptions};
 use controllers::Controllers;
 use runtime::Node;
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -19,12 +23,18 @@ use tokio::task::JoinHandle;
 pub(crate) struct HostPorts {
     api: Api,
     node: Node,
+    network: Option<LoopbackNetwork>,
     services: Mutex<HashMap<Key, Open>>,
     controllers: OnceLock<Weak<Controllers>>,
 }
 
+/// How many addresses of a network are tried for a load balancer.
+const MOST_TRIES: usize = 254;
 /// The annotation of a service that asks for a port of this machine, before the service's port.
 const LOCAL_PORT: &str = "infra/local-port.";
+
+/// The annotation of a service that asks for an address of its load balancer.
+const ADDRESS: &str = "infra/load-balancer-address";
 
 type Key = (String, String);
 
@@ -47,6 +57,8 @@ struct Wanted {
     balancer: Vec<(u16, u16)>,
     /// Whether somebody asked for ports of the machine by name: then it is these, and no others.
     asked: bool,
+    /// The address that the load balancer is asked to have; an error when that is none.
+    address: Option<Result<Ipv4Addr, String>>,
 }
 
 impl Drop for Open {
@@ -82,13 +94,54 @@ impl Wanted {
             cluster: spec["clusterIP"].as_str().and_then(|address| address.parse().ok()),
             node_ports: ports.iter().filter_map(node_port).collect(),
             balancer,
+            address: asked_address(service).filter(|_| kind == "LoadBalancer"),
+        }
+    }
+
+    /// The addresses that the load balancer may have, best first. `before` is the one that it had, `taken` are those of others.
+    fn addresses(
+        &self,
+        network: Option<LoopbackNetwork>,
+        before: Option<Ipv4Addr>,
+        taken: &HashSet<Ipv4Addr>,
+    ) -> Result<Vec<Ipv4Addr>, String> {
+        let Some(network) = network else {
+            let last = if self.asked { 1 } else { 254 };
+            return Ok((1..=last).map(|part| Ipv4Addr::new(127, 0, 0, part)).collect());
+        };
+        match &self.address {
+            Some(Ok(address)) if !address.is_loopback() => {
+                Err(format!("{address} is no loopback address, and a load balancer can have no others here"))
+            }
+            Some(Ok(address)) if taken.contains(address) => {
+                Err(format!("{address} is in use by another load balancer"))
+            }
+            Some(Ok(address)) => Ok(vec![*address]),
+            Some(Err(why)) => Err(why.clone()),
+            None => {
+                let before = before.filter(|address| network.contains(*address) && !taken.contains(address));
+                let free = network.hosts().filter(|host| Some(*host) != before && !taken.contains(host));
+                Ok(before.into_iter().chain(free.take(MOST_TRIES)).collect())
+            }
         }
     }
 }
 
+/// The address that a service's load balancer is asked to have.
+fn asked_address(service: &Value) -> Option<Result<Ipv4Addr, String>> {
+    let asked = [&service["spec"]["loadBalancerIP"], &service["metadata"]["annotations"][ADDRESS]];
+    let text = asked.into_iter().filter_map(Value::as_str).find(|text| !text.is_empty())?;
+    Some(text.parse().map_err(|_| format!("{text:?} is no address of IPv4")))
+}
+
+/// The address that a service's load balancer had, by its status.
+fn address_before(service: &Value) -> Option<Ipv4Addr> {
+    service["status"]["loadBalancer"]["ingress"][0]["ip"].as_str()?.parse().ok()
+}
+
 impl HostPorts {
-    pub(crate) fn new(api: Api, node: Node) -> Arc<Self> {
-        Arc::new(Self { api, node, services: Mutex::default(), controllers: OnceLock::new() })
+    pub(crate) fn new(api: Api, node: Node, network: Option<LoopbackNetwork>) -> Arc<Self> {
+        Arc::new(Self { api, node, network, services: Mutex::default(), controllers: OnceLock::new() })
     }
 
     /// Who is to hear when a load balancer has got its address.
@@ -117,7 +170,8 @@ impl HostPorts {
             for service in services {
                 let key = key(service);
                 if let Some(wanted) = wanted.get(&key).filter(|_| !open.contains_key(&key)) {
-                    let opened = self.open(service, wanted, failed.get(&key));
+                    let taken = open.values().filter_map(|open| open.balancer).collect();
+                    let opened = self.open(service, wanted, &taken, failed.get(&key));
                     if opened.balancer.is_some() {
                         fresh.push(key.clone());
                     }
@@ -139,7 +193,7 @@ impl HostPorts {
     }
 
     /// Opens what is wanted. What went wrong the last time too is not told again.
-    fn open(&self, service: &Value, wanted: &Wanted, failed: Option<&String>) -> Open {
+    fn open(&self, service: &Value, wanted: &Wanted, taken: &HashSet<Ipv4Addr>, failed: Option<&String>) -> Open {
         let mut open = Open { wanted: wanted.clone(), balancer: None, tasks: Vec::new(), failed: None };
         let Some(cluster) = wanted.cluster else { return open };
         for (outside, inside) in &wanted.node_ports {
@@ -153,9 +207,10 @@ impl HostPorts {
         }
         if !wanted.balancer.is_empty() {
             let outside: Vec<u16> = wanted.balancer.iter().map(|(outside, _)| *outside).collect();
-            match bind_all(&outside, if wanted.asked { 1 } else { 254 }) {
+            let addresses = wanted.addresses(self.network, address_before(service), taken);
+            match addresses.and_then(|all| bind_all(&outside, &all).map_err(|error| error.to_string())) {
                 Ok((address, listeners)) => {
-                    if address != Ipv4Addr::LOCALHOST {
+                    if address != Ipv4Addr::LOCALHOST && self.network.is_none() {
                         let ports = outside.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
                         let message = format!("port {ports} of 127.0.0.1 is taken: the load balancer is at {address}");
                         self.warn(service, "LoadBalancerAddress", &message);
@@ -165,10 +220,12 @@ impl HostPorts {
                     open.tasks.extend(listeners.into_iter().zip(inside).map(|(one, to)| self.forward(one, to)));
                 }
                 Err(error) => {
-                    let message = if wanted.asked {
-                        format!("the load balancer waits for a port of 127.0.0.1 ({outside:?}): {error}")
-                    } else {
-                        format!("no loopback address can listen for the load balancer: {error}")
+                    let message = match (&wanted.address, wanted.asked) {
+                        (Some(_), _) if self.network.is_some() => {
+                            format!("the load balancer waits for its address: {error}")
+                        }
+                        (_, true) => format!("the load balancer waits for a port of 127.0.0.1 ({outside:?}): {error}"),
+                        _ => format!("no loopback address can listen for the load balancer: {error}"),
                     };
                     if failed != Some(&message) {
                         self.warn(service, "SyncLoadBalancerFailed", &message);
@@ -228,11 +285,10 @@ fn bind(address: Ipv4Addr, port: u16) -> io::Result<TcpListener> {
     TcpListener::from_std(listener)
 }
 
-/// All ports on the first of so many loopback addresses that has them free.
-fn bind_all(ports: &[u16], addresses: u8) -> io::Result<(Ipv4Addr, Vec<TcpListener>)> {
+/// All ports on the first of these addresses that has them free.
+fn bind_all(ports: &[u16], addresses: &[Ipv4Addr]) -> io::Result<(Ipv4Addr, Vec<TcpListener>)> {
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-    for part in 1..=addresses {
-        let address = Ipv4Addr::new(127, 0, 0, part);
+    for address in addresses.iter().copied() {
         match ports.iter().map(|port| bind(address, *port)).collect::<io::Result<Vec<_>>>() {
             Ok(listeners) => return Ok((address, listeners)),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
@@ -271,9 +327,36 @@ mod tests {
     async fn a_load_balancer_whose_port_is_taken_gets_another_address() {
         let taken = bind(Ipv4Addr::LOCALHOST, 0).expect("a free port");
         let port = taken.local_addr().expect("an address").port();
-        let (address, listeners) = bind_all(&[port], 254).expect("another address");
+        let all = |asked| Wanted { asked, ..Wanted::default() }.addresses(None, None, &HashSet::new()).expect("some");
+        let (address, listeners) = bind_all(&[port], &all(false)).expect("another address");
         assert_ne!(address, Ipv4Addr::LOCALHOST);
         assert_eq!(listeners.len(), 1);
-        assert!(bind_all(&[port], 1).is_err(), "who asks for this one gets no other");
+        assert!(bind_all(&[port], &all(true)).is_err(), "who asks for this one gets no other");
+    }
+
+    #[test]
+    fn in_a_network_each_load_balancer_has_an_address_of_its_own() {
+        let network = LoopbackNetwork::parse("127.20.0.0/29");
+        let address = |last| Ipv4Addr::new(127, 20, 0, last);
+        let taken = HashSet::from([address(1)]);
+        let first = |wanted: &Wanted, before| wanted.addresses(network, before, &taken).map(|all| all[0]);
+        let plain = Wanted::default();
+        assert_eq!(first(&plain, None), Ok(address(2)));
+        assert_eq!(first(&plain, Some(address(5))), Ok(address(5)), "it keeps what it had");
+        assert_eq!(first(&plain, Some(address(1))), Ok(address(2)), "unless somebody else has it");
+        let asks = |field: &str, key: &str, text: &str| {
+            let mut service =
+                json!({ "spec": { "type": "LoadBalancer", "clusterIP": "10.96.0.7", "ports": [{ "port": 80 }] } });
+            service[field][key] = text.into();
+            Wanted::read(&service)
+        };
+        assert_eq!(first(&asks("spec", "loadBalancerIP", "127.9.9.9"), None), Ok(Ipv4Addr::new(127, 9, 9, 9)));
+        let by_annotation =
+            json!({ "metadata": { "annotations": { ADDRESS: "127.20.0.6" } }, "spec": { "type": "LoadBalancer" } });
+        assert_eq!(first(&Wanted::read(&by_annotation), None), Ok(address(6)));
+        for (text, why) in [("127.20.0.1", "in use"), ("34.1.2.3", "no loopback address"), ("x", "no address")] {
+            let refused = first(&asks("spec", "loadBalancerIP", text), None).expect_err(text);
+            assert!(refused.contains(why), "{refused}");
+        }
     }
 }

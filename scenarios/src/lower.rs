@@ -92,9 +92,8 @@ pub async fn lower(scenario: &Scenario, target: &Target) -> Result<Lowered, Lowe
     let mut parts = match target.provider {
         Provider::Kind => on_kind(scenario, target, &images, &ports, &mut graph)?,
         Provider::Sandbox => {
-            sandbox_fits(scenario)?;
             ports.on_this_machine = true;
-            in_the_sandbox(target, &images, &ports, &mut graph)?
+            in_the_sandbox(scenario, target, &images, &ports, &mut graph)?
         }
         Provider::Gke => {
             ports = Ports::none();
@@ -147,8 +146,14 @@ fn on_kind(
     Ok(Parts { volumes, ..Parts::new(cluster, places) })
 }
 
-fn in_the_sandbox(target: &Target, images: &[Prepared], ports: &Ports, graph: &mut Graph) -> Result<Parts, LowerError> {
-    let spec = sandbox_spec(target, ports);
+fn in_the_sandbox(
+    scenario: &Scenario,
+    target: &Target,
+    images: &[Prepared],
+    ports: &Ports,
+    graph: &mut Graph,
+) -> Result<Parts, LowerError> {
+    let spec = sandbox_spec(scenario, target, ports);
     let cluster = cluster::sandbox::declare(&spec, graph)?.cluster;
     let delivery = Delivery::Folder { cluster: &cluster, folder: &spec.images() };
     let places = images::declare(images, &target.deployment, delivery, graph)?;
@@ -199,21 +204,14 @@ fn kind_spec(scenario: &Scenario, target: &Target, ports: &Ports) -> cluster::ki
 }
 
 /// The sandbox that the scenario runs in.
-fn sandbox_spec(target: &Target, ports: &Ports) -> cluster::sandbox::Spec {
+fn sandbox_spec(scenario: &Scenario, target: &Target, ports: &Ports) -> cluster::sandbox::Spec {
     cluster::sandbox::Spec {
         deployment: target.deployment.clone(),
         folder: cluster::sandbox::folder(&target.deployment_folder),
+        nodes: nodes(scenario),
         ports: ports.pairs.iter().map(|pair| pair.local_port).collect(),
         kubeconfig: private_kubeconfig(target),
         user_kubeconfig: Some(target.kubeconfig.clone()),
-    }
-}
-
-/// What the sandbox does not have is refused by name.
-fn sandbox_fits(scenario: &Scenario) -> Result<(), LowerError> {
-    match scenario.cluster.nodes {
-        1 => Ok(()),
-        nodes => Err(LowerError::SandboxNodes { nodes }),
     }
 }
 

@@ -53,12 +53,13 @@ async fn a_scenario_becomes_a_graph() {
 }
 
 #[tokio::test]
-async fn what_the_sandbox_lacks_is_refused_by_name() {
+async fn the_sandbox_has_as_many_nodes_as_the_scenario_asks_for() {
     let cache = tempfile::tempdir().expect("a folder");
     let scenario = load(Path::new(FOLDER)).unwrap_or_else(|report| panic!("{report}"));
     let sandbox = Target { provider: Provider::Sandbox, ..target(cache.path()) };
-    let refused = lower(&scenario, &sandbox).await.expect_err("it has two nodes").to_string();
-    assert!(refused.contains("2 nodes") && refused.contains("--provider kind"), "{refused}");
+    let graph = lower(&scenario, &sandbox).await.expect("a graph").graph;
+    let cluster = graph.nodes().find(|node| node.address.kind() == "sandbox-cluster").expect("a cluster");
+    assert_eq!(cluster.inputs["nodes"], 2);
 }
 
 #[tokio::test]

@@ -49,6 +49,6 @@ pub fn register(registry: &mut Registry, clients: &Clients, vault: &Vault) {
         "object",
         object::Object { clients: clients.clone(), listings: listing::Listings::default(), vault: vault.clone() },
     );
-    registry.register("ready", ready::Ready { clients: clients.clone() });
+    registry.register("ready", ready::Ready { clients: clients.clone(), vault: vault.clone() });
     registry.register("check", check::Check { clients: clients.clone() });
 }

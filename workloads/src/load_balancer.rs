@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use providers::kubernetes::{Client, Identity, Kind, KubernetesError, Selection};
 use serde_json::Value;
 
@@ -19,9 +17,9 @@ pub struct LoadBalancer {
 }
 
 /// Where the services of type `LoadBalancer` of a deployment answer, as far as they have an address yet.
-pub async fn load_balancers(kubeconfig: &Path, deployment: &str) -> Result<Vec<LoadBalancer>, KubernetesError> {
+pub async fn load_balancers(client: &Client, deployment: &str) -> Result<Vec<LoadBalancer>, KubernetesError> {
     let ours = Selection::default().labels(format!("{DEPLOYMENT_LABEL}={deployment}"));
-    let services = Client::new(kubeconfig).list(&Kind::new("v1", "Service"), &ours).await?;
+    let services = client.list(&Kind::new("v1", "Service"), &ours).await?;
     let of_service = |service: &Value| -> Vec<LoadBalancer> {
         let text = |name: &str| service["metadata"][name].as_str().unwrap_or_default().to_owned();
         let ports = service["spec"]["ports"].as_array().into_iter().flatten();

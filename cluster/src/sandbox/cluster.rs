@@ -16,6 +16,8 @@ pub(super) const KIND: &str = "sandbox-cluster";
 
 /// The file in a sandbox's folder with the ports that it was made with.
 const PORTS: &str = "ports.json";
+/// The file in a sandbox's folder with the number of nodes that it was made with.
+const NODES: &str = "nodes.json";
 
 /// What a `sandbox-cluster` node holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,9 +25,20 @@ pub(super) struct Inputs {
     pub(super) name: String,
     pub(super) deployment: String,
     pub(super) folder: PathBuf,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub(super) nodes: usize,
     #[serde(default)]
     pub(super) ports: Vec<u16>,
     pub(super) kubeconfig: PathBuf,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_one(nodes: &usize) -> bool {
+    *nodes == 1
 }
 
 /// The behaviour of `sandbox-cluster`.
@@ -62,9 +75,10 @@ impl Resource for SandboxCluster {
         if self.0.running(&inputs.folder)?.is_none() {
             check_ports(&inputs.ports)?;
         }
-        let running = self.0.start(&inputs.folder).await?;
+        let running = self.0.start(&inputs.folder, Some(inputs.nodes)).await?;
         let outputs = take(&running, &inputs)?;
-        write_ports(&inputs)?;
+        write(&inputs.folder.join(PORTS), &json!(inputs.ports))?;
+        write(&inputs.folder.join(NODES), &json!(inputs.nodes))?;
         for milestone in ["nodes", "api"] {
             context.milestone(milestone);
         }
@@ -102,10 +116,15 @@ pub(super) fn take(running: &Running, inputs: &Inputs) -> Result<Value, Failure>
     Ok(json!({ "context": inputs.name, "server": running.server }))
 }
 
-/// Writes down in the sandbox's folder which ports it was made with: the rest of its inputs follows from where the folder is.
-fn write_ports(inputs: &Inputs) -> Result<(), Failure> {
-    let path = inputs.folder.join(PORTS);
-    fs::write(&path, json!(inputs.ports).to_string()).map_err(|error| failure::file("write", &path, error))
+/// Writes down in the sandbox's folder what it was made with: the rest of its inputs follows from where the folder is.
+fn write(path: &Path, value: &Value) -> Result<(), Failure> {
+    fs::write(path, value.to_string()).map_err(|error| failure::file("write", path, error))
+}
+
+/// The number of nodes that the sandbox of a folder was made with; one where that cannot be read.
+pub(super) fn read_nodes(folder: &Path) -> usize {
+    let text = fs::read(folder.join(NODES)).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or(1)
 }
 
 /// The ports that the sandbox of a folder was made with; none where that cannot be read.

@@ -25,7 +25,7 @@ impl Discover for InFolder {
     async fn discover(&self, deployment: &Deployment, _before: &[Discovered]) -> Result<Vec<Discovered>, Failure> {
         let folder = folder(deployment.folder());
         let Some(mut node) = find(deployment.name(), &folder, &deployment.kubeconfig()) else { return Ok(Vec::new()) };
-        let running = self.0.start(&folder).await?;
+        let running = self.0.start(&folder, None).await?;
         let mut inputs = Inputs::deserialize(&node.inputs)?;
         inputs.ports = read_ports(&folder);
         let outputs = take(&running, &inputs)?;

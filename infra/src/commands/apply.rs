@@ -60,6 +60,9 @@ async fn apply(
     let prepared = prepare(request, session.journal.inventory(), settings, Some(session.lock_file()?)).await?;
     session.record.plan(Decided::new(prepared.provider.name(), &prepared.plan, &prepared.addresses));
     session.record.remember(session.journal.inventory(), None);
+    if settings.json {
+        println!("{}", plan::as_json(&prepared));
+    }
     if prepared.plan.is_empty() {
         nothing_to_do(&prepared, settings, began);
         return Ok(Exit::Done);

@@ -36,7 +36,7 @@ pub async fn run(command: arguments::Check, settings: &Settings) -> Result<Exit,
 /// Asks everything at once and tells the answers.
 async fn ask(deployment: &Deployment, checks: &[&Held], record: &Recorder, settings: &Settings) -> Exit {
     // No check needs a secret's value.
-    let registry = registry(settings, &Vault::new(b""), None);
+    let registry = registry(settings, &Vault::new(b""), None, google::holds(&inventory))?;
     let sinks = Sinks::new(vec![Box::new(record.clone())]);
     let (name, command) = (deployment.name().to_owned(), "check".to_owned());
     sinks.emit(Event::RunBegan { deployment: name, command, scenario: None });

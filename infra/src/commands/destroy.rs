@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use workloads::Vault;
 
 use crate::addressing::find_all;
-use crate::arguments;
+use crate::arguments::{self, Provider};
 use crate::commands::confirm;
+use crate::google;
 use crate::prepare::needs_docker;
 use crate::receipt;
 use crate::record::{self, Decided};
@@ -51,7 +52,8 @@ async fn destroy(
         session.journal.append(labelled.into_iter().map(found).collect()).await?;
     }
     // No deletion needs a secret's value.
-    let registry = registry(settings, &Vault::new(b""), Some(session.lock_file()?));
+    let is_google = google::holds(session.journal.inventory());
+    let registry = registry(settings, &Vault::new(b""), Some(session.lock_file()?), is_google)?;
     // What is destroyed is not looked at first: every deletion looks for itself.
     let mut decided = plan(&Graph::default(), session.journal.inventory(), &BTreeMap::default(), &registry)?;
     let is_part = !command.targets.is_empty();
@@ -113,6 +115,10 @@ async fn find(deployment: &Deployment, settings: &Settings, no_engine: NoEngine)
         Err(error) if error.is_no_engine() && no_engine == NoEngine::HasNothing => Vec::new(),
         found => found.map_err(report::of_docker)?,
     };
+    if settings.provider == Some(Provider::Gke) {
+        let google = settings.google.client()?.for_project(&settings.google.needed_project()?);
+        nodes.extend(cluster::gke::find(&google, name, &kubeconfig).await?);
+    }
     nodes.extend(cluster::sandbox::find(name, &cluster::sandbox::folder(deployment.folder()), &kubeconfig));
     let contexts = cluster::find_contexts(&settings.kubeconfig, name, &kubeconfig, &nodes);
     nodes.extend(contexts);

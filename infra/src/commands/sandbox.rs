@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use cluster::sandbox::Launcher;
 use providers::kubernetes::{Client, Kind, Selection};
-use sandbox::{Options, Ready, State};
+use sandbox::{Notice, Options, Ready, Settings, State};
 use serde_json::{Value, json};
 
 use crate::arguments::{SandboxCommand, Which};
@@ -14,9 +14,14 @@ use crate::settings::{Settings, shown};
 use crate::view::style;
 use crate::which::choose;
 
-/// Is a sandbox until it is told to stop. Says one line when it takes requests.
-pub fn be_one(folder: &Path) -> Result<Exit, Problem> {
+/// Is a sandbox until it is told to stop, or until its input ends where that counts. Says one line when it takes requests.
+pub fn be_one(folder: &Path, settings: Option<&Path>, with_input: bool) -> Result<Exit, Problem> {
     let mut options = Options::new(folder);
+    options.settings = settings.map(Settings::read_file).transpose()?;
+    options.notice = Notice::new(|line| anstream::eprintln!("{line}"));
+    if with_input {
+        std::thread::spawn(end_with_input);
+    }
     options.ready = Some(Box::new(|ready| {
         // Nobody may be left to hear it.
         use std::io::Write;
@@ -34,12 +39,20 @@ pub fn be_one(folder: &Path) -> Result<Exit, Problem> {
     Ok(Exit::Done)
 }
 
+/// Tells this process to stop when its input ends.
+fn end_with_input() {
+    let mut input = std::io::stdin().lock();
+    // What is said there does not matter, and an input that breaks has ended, too.
+    let _ = std::io::copy(&mut input, &mut std::io::sink());
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM);
+}
+
 /// Runs the command.
 pub async fn run(command: SandboxCommand, settings: &Settings) -> Result<Exit, Problem> {
     match command {
         SandboxCommand::Start(which) => {
             let folder = folder(&which, settings).await?;
-            let started = SelfLauncher.start(&folder).await;
+            let started = SelfLauncher.start(&folder, None).await;
             started.map_err(|failure| Problem::usage(failure.causes().join(": ")).exit(Exit::Missing))?;
             print_state(&folder, settings).await
         }
@@ -56,7 +69,7 @@ pub async fn run(command: SandboxCommand, settings: &Settings) -> Result<Exit, P
             anstream::print!("{}", std::fs::read_to_string(&file)?);
             Ok(Exit::Done)
         }
-        SandboxCommand::Run { folder } => be_one(&folder),
+        SandboxCommand::Run { folder, options, with_input } => be_one(&folder, options.as_deref(), with_input),
     }
 }
 
@@ -73,10 +86,11 @@ async fn folder(which: &Which, settings: &Settings) -> Result<PathBuf, Problem> 
 
 async fn print_state(folder: &Path, settings: &Settings) -> Result<Exit, Problem> {
     let state = sandbox::status(folder)?;
-    let node = match &state {
-        State::Running(ready) => node(ready).await?,
-        State::Stopped | State::Busy { .. } => Value::Null,
+    let nodes = match &state {
+        State::Running(ready) => nodes(ready).await?,
+        State::Stopped | State::Busy { .. } => Vec::new(),
     };
+    let node = nodes.first().cloned().unwrap_or_default();
     if settings.json {
         let (word, ready) = match &state {
             State::Stopped => ("stopped", None),
@@ -96,17 +110,22 @@ async fn print_state(folder: &Path, settings: &Settings) -> Result<Exit, Problem
             for message in told.filter_map(|condition| condition["message"].as_str()) {
                 anstream::println!("  {message}");
             }
-            let capacity = &node["status"]["capacity"];
-            let amount = |name: &str| capacity[name].as_str().unwrap_or("?").to_owned();
-            anstream::println!("  {} CPUs, {} of memory, {} pods", amount("cpu"), amount("memory"), amount("pods"));
+            for node in &nodes {
+                let amount = |name: &str| node["status"]["capacity"][name].as_str().unwrap_or("?").to_owned();
+                let name = match (nodes.len(), node["metadata"]["name"].as_str()) {
+                    (2.., Some(name)) => format!("{name}: "),
+                    _ => String::new(),
+                };
+                let has = format!("{} CPUs, {} of memory, {} pods", amount("cpu"), amount("memory"), amount("pods"));
+                anstream::println!("  {name}{has}");
+            }
             anstream::println!("  kubectl --kubeconfig {}", shown(&ready.kubeconfig));
         }
     }
     Ok(Exit::Done)
 }
 
-/// The sandbox's only node, as its API tells it.
-async fn node(ready: &Ready) -> Result<Value, Problem> {
-    let nodes = Client::new(&ready.kubeconfig).list(&Kind::new("v1", "Node"), &Selection::default()).await?;
-    Ok(nodes.into_iter().next().unwrap_or_default())
+/// The sandbox's nodes, as its API tells them.
+async fn nodes(ready: &Ready) -> Result<Vec<Value>, Problem> {
+    Ok(Client::new(&ready.kubeconfig).list(&Kind::new("v1", "Node"), &Selection::default()).await?)
 }

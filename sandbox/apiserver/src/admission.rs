@@ -94,6 +94,7 @@ pub fn review(api: &Api, attempt: &Attempt<'_>, new: &Value, warnings: &mut Vec<
     }
     limits::check(api, attempt, new)?;
     pod_security::check(api, attempt, new, warnings)?;
+    storage::check_source(api, attempt, new)?;
     if attempt.subresource.is_none() {
         rbac::check_escalation(api, attempt, new)?;
         quota::check(api, attempt, new)?;

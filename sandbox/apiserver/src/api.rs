@@ -6,9 +6,10 @@ use std::sync::Arc;
 use kinds::Resource;
 use serde_json::Value;
 
+use crate::authentication::Webhook;
 use crate::credentials::{Credentials, CredentialsError};
 use crate::store::{Changes, DiskError, State, Store};
-use crate::{List, ListOptions, Status, VersionMatch, Watch, WatchOptions};
+use crate::{List, ListOptions, Notice, Status, VersionMatch, Watch, WatchOptions};
 
 /// The API in process: cheap to clone, and the same objects for all clones.
 #[derive(Clone)]
@@ -19,6 +20,8 @@ pub struct Api {
 struct Inner {
     store: Store,
     credentials: Credentials,
+    webhook: Option<Webhook>,
+    volume_drivers: Vec<String>,
 }
 
 /// How to open the API.
@@ -26,6 +29,13 @@ struct Inner {
 pub struct Options {
     /// Names and addresses, beyond the usual ones, that the server's certificate is for.
     pub names: Vec<String>,
+    /// Where bearer tokens are reviewed that are none of the sandbox's own: the address of a webhook that answers a `TokenReview`
+    /// (`authentication.k8s.io/v1`).
+    pub token_review: Option<String>,
+    /// The CSI drivers whose volumes it takes; `nfs` for those of file servers.
+    pub volume_drivers: Vec<String>,
+    /// Where it says what goes wrong.
+    pub notice: Notice,
 }
 
 /// Why the API cannot be opened.
@@ -37,6 +47,14 @@ pub enum OpenError {
     /// The credentials on disk.
     #[error("open the sandbox's credentials")]
     Credentials(#[from] CredentialsError),
+    /// The webhook that reviews tokens cannot be asked.
+    #[error("review tokens at {url}: {why}")]
+    TokenReview {
+        /// Its address.
+        url: String,
+        /// Why.
+        why: String,
+    },
 }
 
 impl Api {
@@ -44,12 +62,25 @@ impl Api {
     pub fn open(folder: &Path, options: &Options) -> Result<Self, OpenError> {
         let store = Store::open(folder)?;
         let credentials = Credentials::open(folder, &options.names)?;
-        Ok(Self { inner: Arc::new(Inner { store, credentials }) })
+        let webhook = options.token_review.as_deref().map(|url| {
+            let webhook = Webhook::new(url, options.notice.clone());
+            webhook.map_err(|why| OpenError::TokenReview { url: url.to_owned(), why })
+        });
+        let (webhook, volume_drivers) = (webhook.transpose()?, options.volume_drivers.clone());
+        Ok(Self { inner: Arc::new(Inner { store, credentials, webhook, volume_drivers }) })
     }
 
     /// The certificates and keys.
     pub fn credentials(&self) -> &Credentials {
         &self.inner.credentials
+    }
+
+    pub(crate) fn volume_drivers(&self) -> &[String] {
+        &self.inner.volume_drivers
+    }
+
+    pub(crate) fn webhook(&self) -> Option<&Webhook> {
+        self.inner.webhook.as_ref()
     }
 
     pub(crate) fn store(&self) -> &Store {

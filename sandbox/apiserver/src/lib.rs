@@ -11,6 +11,7 @@ mod credentials;
 mod delete;
 mod labels;
 mod metadata;
+mod notice;
 mod options;
 mod patched;
 mod rbac;
@@ -28,6 +29,7 @@ pub use admission::{Attempt, Operation};
 pub use api::{Api, OpenError, Options};
 pub use authentication::{Token, TokenRequest, service_account_token};
 pub use credentials::{Credentials, CredentialsError, Identity};
+pub use notice::Notice;
 pub use options::{
     DeleteOptions, Deleted, List, ListOptions, Patch, Propagation, Validation, VersionMatch, WatchOptions, WriteOptions,
 };

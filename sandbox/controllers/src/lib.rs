@@ -22,6 +22,7 @@ mod quota;
 mod replicas;
 mod scheduler;
 mod small;
+mod taints;
 mod volumes;
 
 pub use job::Pauses;
@@ -98,6 +99,7 @@ pub fn start(api: Api, options: Options) -> Controllers {
         Arc::new(quota::Quotas),
         Arc::new(small::Accounts { certificate: options.certificate }),
         Arc::new(small::LostPods),
+        Arc::new(taints::Taints::default()),
         Arc::new(small::OldEvents),
         Arc::new(small::LoadBalancers { address: options.load_balancer }),
     ];

@@ -3,6 +3,7 @@
 mod filter;
 mod node_selector;
 mod pod_affinity;
+mod spread;
 
 use crate::action::Note;
 use crate::carry::About;
@@ -10,6 +11,7 @@ use crate::hub::{Controller, Hub, NOW};
 use crate::index::{Change, Id, Index, claims_of};
 use crate::meta::{self, annotate, is_deleting, list, name, namespace, stamp, text, uid};
 use apiserver::Status;
+pub use filter::tolerates;
 use filter::{Misfit, Need, NodeState, preference, sentence};
 use futures::future::{BoxFuture, FutureExt};
 use jiff::Timestamp;
@@ -17,6 +19,7 @@ use kinds::pod;
 use kinds::quantity::resources;
 use pod_affinity::{PodRules, seeks_company};
 use serde_json::{Value, json};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,6 +41,10 @@ struct State {
     promised: HashMap<String, String>,
 }
 
+/// How much a node is liked for a pod: by what the pod prefers, by how few pods of the same owner are there, by the room that is left,
+/// by how few pods there are.
+type Liking = (i64, Reverse<usize>, f64, Reverse<usize>);
+
 /// What becomes of a pod.
 #[derive(Debug, PartialEq)]
 enum Verdict {
@@ -50,19 +57,21 @@ impl State {
     fn place(&mut self, pod: &Value, rules: &PodRules) -> Verdict {
         let need = Need::of(pod);
         let mut misfits: Vec<Misfit> = Vec::new();
-        let mut best: Option<(i64, f64, String)> = None;
+        let mut best: Option<(Liking, String)> = None;
         for (name, state) in self.nodes.iter().filter(|(_, state)| !state.node.is_null()) {
             if let Some(misfit) = state.misfit(pod, &need).or_else(|| rules.misfit(&state.node)) {
                 misfits.push(misfit);
                 continue;
             }
-            let (liked, room) = (preference(pod, &state.node), state.room(&need));
-            if best.as_ref().is_none_or(|(best, most, _)| (liked, room) > (*best, *most)) {
-                best = Some((liked, room, name.clone()));
+            let alone = |others: usize| Reverse(others);
+            let (siblings, pods) = (alone(state.siblings(&need)), alone(state.pods.len()));
+            let liking = (preference(pod, &state.node), siblings, state.room(&need), pods);
+            if best.as_ref().is_none_or(|(most, _)| liking > *most) {
+                best = Some((liking, name.clone()));
             }
         }
         match best {
-            Some((_, _, node)) => {
+            Some((_, node)) => {
                 self.nodes.entry(node.clone()).or_default().take(uid(pod), need);
                 self.promised.insert(uid(pod).to_owned(), node.clone());
                 Verdict::Node(node)

@@ -83,21 +83,21 @@ fn part_of_claim(claim: &Value) -> String {
 
 /// Sources that are folders of this machine.
 const FOLDERS: [&str; 2] = ["hostPath", "local"];
+/// Sources outside of the machine that a folder may stand in for, with what each must say. Whether one does is the server's affair.
+const STAND_INS: [(&str, [&str; 2]); 2] = [("csi", ["driver", "volumeHandle"]), ("nfs", ["server", "path"])];
 /// All other fields that name a source.
-const OTHER_SOURCES: [&str; 20] = [
+const OTHER_SOURCES: [&str; 18] = [
     "awsElasticBlockStore",
     "azureDisk",
     "azureFile",
     "cephfs",
     "cinder",
-    "csi",
     "fc",
     "flexVolume",
     "flocker",
     "gcePersistentDisk",
     "glusterfs",
     "iscsi",
-    "nfs",
     "photonPersistentDisk",
     "portworxVolume",
     "quobyte",
@@ -145,6 +145,17 @@ fn source(spec: &Node, causes: &mut Causes) {
             causes.required(&spec.get("nodeAffinity"), "Local volume requires node affinity");
         }
     }
+    for (field, needs) in STAND_INS.iter().filter(|(field, _)| spec.get(field).is_set()) {
+        let at = spec.get(field);
+        sources += 1;
+        if sources > 1 {
+            causes.forbidden(&at, "may not specify more than 1 volume type");
+            continue;
+        }
+        for need in needs {
+            required_text(&at.get(need), causes);
+        }
+    }
     for field in OTHER_SOURCES.iter().filter(|field| spec.get(field).is_set()) {
         sources += 1;
         let text = format!("the sandbox has no {field} volumes; use hostPath, or a PersistentVolumeClaim alone");
@@ -157,7 +168,8 @@ fn source(spec: &Node, causes: &mut Causes) {
 
 fn validate_update(old: &Node, new: &Node, causes: &mut Causes) {
     let (before, after) = (old.get("spec"), new.get("spec"));
-    for field in FOLDERS.iter().chain(&OTHER_SOURCES) {
+    let stand_ins = STAND_INS.iter().map(|(field, _)| field);
+    for field in FOLDERS.iter().chain(stand_ins).chain(&OTHER_SOURCES) {
         let (before, after) = (before.get(field), after.get(field));
         if before.value != after.value {
             let lines = difference(before.value, after.value);

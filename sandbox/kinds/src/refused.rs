@@ -3,7 +3,7 @@
 /// One such kind: group, kind, plural, and what to do.
 struct Absent(&'static str, &'static str, &'static str, &'static str);
 
-const NO_DISRUPTIONS: &str = "nothing disrupts the sandbox's one node; leave it out here";
+const NO_DISRUPTIONS: &str = "nothing disrupts the nodes of the sandbox; leave it out here";
 const NO_EXTENSION: &str = "the sandbox's kinds cannot be extended; use a real cluster (kind or minikube)";
 const NO_WEBHOOKS: &str = "the sandbox calls no webhooks; use a real cluster (kind or minikube)";
 const FOLDERS: &str = "volumes of the sandbox are folders; use a PersistentVolumeClaim of the class \"standard\"";
@@ -14,7 +14,12 @@ const REVIEW: &str = "use SelfSubjectAccessReview (kubectl auth can-i VERB RESOU
 
 const ABSENT: &[Absent] = &[
     Absent("apps", "StatefulSet", "statefulsets", "use a Deployment with one replica and a PersistentVolumeClaim"),
-    Absent("apps", "DaemonSet", "daemonsets", "the sandbox has one node; use a Deployment with one replica"),
+    Absent(
+        "apps",
+        "DaemonSet",
+        "daemonsets",
+        "use a Deployment with as many replicas as there are nodes, spread over them",
+    ),
     Absent("apps", "ControllerRevision", "controllerrevisions", "a Deployment keeps its history in ReplicaSets"),
     Absent("batch", "CronJob", "cronjobs", "use a Job, and start it when its time has come"),
     Absent("events.k8s.io", "Event", "events", "use Event of the core group (v1)"),

@@ -8,8 +8,8 @@ fn facts(pod: &Value) -> Facts<'_> {
         pod,
         seen: String::new(),
         address: "10.244.0.5".parse().ok(),
-        host_address: "10.244.0.1",
-        allocatable: &Value::Null,
+        host_address: "10.244.0.1".to_owned(),
+        allocatable: Arc::default(),
     }
 }
 

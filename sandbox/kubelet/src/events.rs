@@ -1,6 +1,6 @@
 //! Events of pods: repeated ones are counted.
 
-use crate::read::{moment, name, namespace, uid};
+use crate::read::{moment, name, namespace, text, uid};
 use apiserver::{Api, User, WriteOptions};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -14,16 +14,15 @@ const REMEMBERED: usize = 4096;
 pub struct Recorder {
     api: Api,
     by: User,
-    node: String,
     written: Mutex<HashMap<Key, (String, u32)>>,
 }
 
 type Key = (String, String, &'static str, String);
 
 impl Recorder {
-    /// Events of this node's kubelet.
-    pub fn new(api: Api, by: User, node: &str) -> Self {
-        Self { api, by, node: node.to_owned(), written: Mutex::default() }
+    /// Events of the kubelets of all nodes.
+    pub fn new(api: Api, by: User) -> Self {
+        Self { api, by, written: Mutex::default() }
     }
 
     /// Something usual about a pod, or about one of its containers.
@@ -48,7 +47,7 @@ impl Recorder {
         let (event, count) = written.entry(key).and_modify(|(_, count)| *count += 1).or_insert((fresh, 1));
         let (event, count) = (event.clone(), *count);
         drop(written);
-        let object = self.object(pod, &path, (kind, reason, message), &event, count, now);
+        let object = object(pod, &path, (kind, reason, message), &event, count, now);
         let (api, by, place) = (self.api.clone(), self.by.clone(), namespace(pod).to_owned());
         tokio::spawn(async move {
             if count > 1 {
@@ -67,45 +66,41 @@ impl Recorder {
         });
     }
 
-    fn object(
-        &self,
-        pod: &Value,
-        path: &str,
-        (kind, reason, message): (&str, &str, &str),
-        event: &str,
-        count: u32,
-        now: Timestamp,
-    ) -> Value {
-        let mut involved = json!({
-            "apiVersion": "v1", "kind": "Pod", "name": name(pod), "namespace": namespace(pod),
-            "resourceVersion": pod["metadata"]["resourceVersion"], "uid": uid(pod),
-        });
-        if !path.is_empty() {
-            involved["fieldPath"] = path.into();
-        }
-        json!({
-            "apiVersion": "v1", "kind": "Event",
-            "metadata": { "name": event, "namespace": namespace(pod) },
-            "involvedObject": involved,
-            "reason": reason, "message": message, "type": kind,
-            "source": { "component": "kubelet", "host": self.node },
-            "firstTimestamp": moment(now), "lastTimestamp": moment(now), "count": count,
-            "reportingComponent": "kubelet", "reportingInstance": self.node,
-        })
-    }
-
     /// Forgets what it counted of a pod.
     pub fn forget(&self, pod: &str) {
         self.written.lock().unwrap_or_else(PoisonError::into_inner).retain(|key, _| key.0 != pod);
     }
 }
 
+/// The event itself, by the kubelet of the pod's node.
+fn object(
+    pod: &Value,
+    path: &str,
+    (kind, reason, message): (&str, &str, &str),
+    event: &str,
+    count: u32,
+    now: Timestamp,
+) -> Value {
+    let mut involved = json!({
+        "apiVersion": "v1", "kind": "Pod", "name": name(pod), "namespace": namespace(pod),
+        "resourceVersion": pod["metadata"]["resourceVersion"], "uid": uid(pod),
+    });
+    if !path.is_empty() {
+        involved["fieldPath"] = path.into();
+    }
+    json!({
+        "apiVersion": "v1", "kind": "Event",
+        "metadata": { "name": event, "namespace": namespace(pod) },
+        "involvedObject": involved,
+        "reason": reason, "message": message, "type": kind,
+        "source": { "component": "kubelet", "host": text(&pod["spec"], "nodeName") },
+        "firstTimestamp": moment(now), "lastTimestamp": moment(now), "count": count,
+        "reportingComponent": "kubelet", "reportingInstance": text(&pod["spec"], "nodeName"),
+    })
+}
+
 fn field_path(pod: &Value, container: &str) -> String {
     let init = crate::read::list(&pod["spec"]["initContainers"]);
-    let list = if init.iter().any(|each| crate::read::text(each, "name") == container) {
-        "initContainers"
-    } else {
-        "containers"
-    };
+    let list = if init.iter().any(|each| text(each, "name") == container) { "initContainers" } else { "containers" };
     format!("spec.{list}{{{container}}}")
 }

@@ -4,6 +4,7 @@ use crate::read::{container, name, namespace, text, uid};
 use kinds::quantity::{self, Quantity};
 use serde_json::Value;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 /// What the fields are taken from.
 pub struct Facts<'a> {
@@ -14,9 +15,9 @@ pub struct Facts<'a> {
     /// The pod's address, which its status may not tell yet.
     pub address: Option<Ipv4Addr>,
     /// The node's address.
-    pub host_address: &'a str,
+    pub host_address: String,
     /// The node's allocatable resources, which stand for limits that are not set.
-    pub allocatable: &'a Value,
+    pub allocatable: Arc<Value>,
 }
 
 /// The value of a `fieldPath`.
@@ -38,7 +39,7 @@ pub fn field(facts: &Facts<'_>, path: &str) -> Result<String, String> {
         "metadata.annotations" => map(&annotations(facts)),
         "spec.nodeName" => text(&facts.pod["spec"], "nodeName").to_owned(),
         "spec.serviceAccountName" => text(&facts.pod["spec"], "serviceAccountName").to_owned(),
-        "status.hostIP" | "status.hostIPs" => facts.host_address.to_owned(),
+        "status.hostIP" | "status.hostIPs" => facts.host_address.clone(),
         "status.podIP" | "status.podIPs" => address(),
         _ => return Err(format!("unsupported fieldPath: {path}")),
     })

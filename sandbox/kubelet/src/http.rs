@@ -90,7 +90,7 @@ pub async fn get(shared: &Shared, target: &Target, agent: &str) -> Result<u16, S
     let failed = |error: &str| format!("Get \"{}\": {error}", target.url());
     let stream = shared.node.connect(target.socket).await;
     let mut stream = stream.map_err(|error| failed(&dial_error(target.socket, &error)))?;
-    let place = format!("{}->{}", shared.host_address, target.socket);
+    let place = format!("{}->{}", shared.node.address(), target.socket);
     let broken = |error: &io::Error| failed(&format!("read tcp {place}: read: {}", plain(error)));
     stream.write_all(target.request(agent).as_bytes()).await.map_err(|error| broken(&error))?;
     let mut head = Vec::new();

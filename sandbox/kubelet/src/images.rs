@@ -1,15 +1,21 @@
 //! Images, unpacked in a folder.
 
+mod login;
+mod pull;
 mod reference;
+mod registry;
 
+pub use login::{Login, logins};
+pub use pull::PulledImages;
 pub use reference::{InvalidReference, Reference};
+pub use registry::{NodeCredential, RegistryMirror};
 
 use async_trait::async_trait;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// When an image is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,11 +61,35 @@ pub struct ImageError {
     pub message: String,
 }
 
+/// An image that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedImage<'a> {
+    /// Its name, as the container has it.
+    pub reference: &'a str,
+    /// When it is fetched.
+    pub policy: PullPolicy,
+    /// Logins that the pod brings, by registry and repository.
+    pub logins: &'a [(String, Login)],
+}
+
+/// An image that was fetched for this start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    /// How long that took.
+    pub took: Duration,
+    /// How large it is, in bytes, as the registry sends it.
+    pub size_bytes: u64,
+}
+
 /// Where the kubelet gets images from.
 #[async_trait]
 pub trait Images: Send + Sync {
-    /// The image of this name.
-    async fn find(&self, reference: &str, policy: PullPolicy) -> Result<Image, ImageError>;
+    /// The image of this name, and how it was fetched, if it was not there. `begin` is called when fetching begins.
+    async fn find(
+        &self,
+        wanted: &WantedImage<'_>,
+        begin: &(dyn Fn() + Sync),
+    ) -> Result<(Image, Option<Fetched>), ImageError>;
 }
 
 /// Images that were delivered to a folder: `references.json` names them, `HEX/rootfs` has their files, `HEX/config.json` their
@@ -99,31 +129,57 @@ impl FolderImages {
     }
 }
 
+/// Reads an image's name, or tells in the kubelet's words that it is none.
+fn parse(reference: &str) -> Result<Reference, ImageError> {
+    Reference::parse(reference).map_err(|InvalidReference(why)| ImageError {
+        reason: "InvalidImageName",
+        message: format!(
+            "Failed to apply default image tag \"{reference}\": couldn't parse image name \"{reference}\": {why}"
+        ),
+    })
+}
+
+fn not_pulled(message: String) -> ImageError {
+    ImageError { reason: "ErrImagePull", message }
+}
+
+fn never_pulled(reference: &str) -> ImageError {
+    let message = format!("Container image \"{reference}\" is not present with pull policy of Never");
+    ImageError { reason: "ErrImageNeverPull", message }
+}
+
+impl FolderImages {
+    /// The image of this name, if it was delivered.
+    fn delivered(&self, reference: &Reference) -> Result<Option<Image>, ImageError> {
+        let names = self.names().map_err(not_pulled)?;
+        let read = |hex: &String| read_image(&self.folder.join(hex), reference, hex).map_err(not_pulled);
+        names.get(&reference.whole()).map(read).transpose()
+    }
+}
+
 #[async_trait]
 impl Images for FolderImages {
-    async fn find(&self, reference: &str, policy: PullPolicy) -> Result<Image, ImageError> {
-        let parsed = Reference::parse(reference).map_err(|InvalidReference(why)| ImageError {
-            reason: "InvalidImageName",
-            message: format!(
-                "Failed to apply default image tag \"{reference}\": couldn't parse image name \"{reference}\": {why}"
-            ),
-        })?;
-        let broken = |message: String| ImageError { reason: "ErrImagePull", message };
-        if let Some(hex) = self.names().map_err(broken)?.get(&parsed.whole()) {
-            return read_image(&self.folder.join(hex), &parsed, hex).map_err(broken);
+    async fn find(
+        &self,
+        wanted: &WantedImage<'_>,
+        _begin: &(dyn Fn() + Sync),
+    ) -> Result<(Image, Option<Fetched>), ImageError> {
+        let parsed = parse(wanted.reference)?;
+        if let Some(image) = self.delivered(&parsed)? {
+            return Ok((image, None));
         }
-        if policy == PullPolicy::Never {
-            let message = format!("Container image \"{reference}\" is not present with pull policy of Never");
-            return Err(ImageError { reason: "ErrImageNeverPull", message });
+        if wanted.policy == PullPolicy::Never {
+            return Err(never_pulled(wanted.reference));
         }
         let whole = parsed.whole();
-        Err(broken(format!(
+        Err(not_pulled(format!(
             "failed to pull and unpack image \"{whole}\": failed to resolve reference \"{whole}\": {whole}: not found (the \
              sandbox runs the images that were delivered to it and pulls none from registries)"
         )))
     }
 }
 
+/// Reads an unpacked image; `hex` is the digest that its id tells.
 fn read_image(folder: &Path, reference: &Reference, hex: &str) -> Result<Image, String> {
     let path = folder.join("config.json");
     let text = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -160,6 +216,11 @@ mod tests {
         (folder, images)
     }
 
+    async fn find(images: &FolderImages, reference: &str, policy: PullPolicy) -> Result<Image, ImageError> {
+        let wanted = WantedImage { reference, policy, logins: &[] };
+        images.find(&wanted, &|| panic!("nothing is fetched")).await.map(|(image, _)| image)
+    }
+
     fn write_names(folder: &Path, names: &Value) {
         std::fs::write(folder.join("references.json"), names.to_string()).expect("written");
     }
@@ -174,7 +235,7 @@ mod tests {
         let (folder, images) = folder(&json!({ "docker.io/library/tool:latest": "aa" }));
         add(folder.path(), "aa", &json!({ "Entrypoint": ["/tool"], "Env": ["A=1=2"], "User": "7" }));
         for name in ["tool", "tool:latest", "library/tool", "docker.io/tool", "docker.io/library/tool:latest"] {
-            let image = images.find(name, PullPolicy::Never).await.expect(name);
+            let image = find(&images, name, PullPolicy::Never).await.expect(name);
             assert_eq!(image.entrypoint, ["/tool"]);
             assert_eq!(image.environment, [("A".to_owned(), "1=2".to_owned())]);
             assert_eq!(image.name, "docker.io/library/tool:latest");
@@ -185,20 +246,20 @@ mod tests {
     #[tokio::test]
     async fn an_image_that_is_delivered_later_is_found_without_a_restart() {
         let (folder, images) = folder(&json!({}));
-        let missing = images.find("tool:1", PullPolicy::IfNotPresent).await.expect_err("not there");
+        let missing = find(&images, "tool:1", PullPolicy::IfNotPresent).await.expect_err("not there");
         assert_eq!(missing.reason, "ErrImagePull");
         assert!(missing.message.contains("docker.io/library/tool:1: not found"), "{}", missing.message);
         add(folder.path(), "bb", &json!({}));
         write_names(folder.path(), &json!({ "tool:1": "bb" }));
-        images.find("tool:1", PullPolicy::IfNotPresent).await.expect("it is there now");
+        find(&images, "tool:1", PullPolicy::IfNotPresent).await.expect("it is there now");
     }
 
     #[tokio::test]
     async fn a_name_that_is_none_and_an_image_that_may_not_be_pulled_have_reasons_of_their_own() {
         let (_folder, images) = folder(&json!({}));
-        let wrong = images.find("Tool:1", PullPolicy::Always).await.expect_err("upper case");
+        let wrong = find(&images, "Tool:1", PullPolicy::Always).await.expect_err("upper case");
         assert_eq!(wrong.reason, "InvalidImageName");
-        let never = images.find("tool", PullPolicy::Never).await.expect_err("not there");
+        let never = find(&images, "tool", PullPolicy::Never).await.expect_err("not there");
         assert_eq!(never.message, "Container image \"tool\" is not present with pull policy of Never");
     }
 }

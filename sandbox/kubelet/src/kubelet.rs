@@ -1,10 +1,12 @@
-//! The kubelet: a worker for every pod of the node, fed by the API's changes.
+//! The kubelet: a worker for every pod of its nodes, fed by the API's changes.
 
 use crate::events::Recorder;
 use crate::images::Images;
 use crate::pod::{self, Mailbox, Message};
 use crate::read::{name, namespace, text, uid};
+use crate::shape::NodeShape;
 use crate::shared::Shared;
+use crate::volumes::Disks;
 use apiserver::{Api, Changed, ListOptions, Status, User};
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -15,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
-/// How often the node's object says that the node is well.
+/// How often the nodes' objects say that the nodes are well.
 const HEARTBEAT: Duration = Duration::from_mins(5);
 
 /// How a kubelet is to be.
@@ -26,15 +28,17 @@ pub struct KubeletOptions {
     pub own_folder: PathBuf,
     /// Folders of the machine that pods may mount.
     pub host_folders: Vec<PathBuf>,
-    /// The node's name.
-    pub node_name: String,
+    /// Folders that stand in for disks outside of the cluster.
+    pub disks: Disks,
+    /// Its nodes, which [`NodeShape::check`] finds right. All of them are this machine.
+    pub nodes: Vec<NodeShape>,
     /// Where cluster names are asked for.
     pub dns: Ipv4Addr,
     /// Where images come from.
     pub images: Arc<dyn Images>,
 }
 
-/// Runs the pods that are bound to its node. Clones are the same kubelet.
+/// Runs the pods that are bound to its nodes. Clones are the same kubelet.
 #[derive(Clone)]
 pub struct Kubelet {
     inner: Arc<Inner>,
@@ -43,6 +47,8 @@ pub struct Kubelet {
 struct Inner {
     shared: Arc<Shared>,
     workers: Mutex<Workers>,
+    /// Held by the one who changes the nodes.
+    changing: tokio::sync::Mutex<()>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -61,39 +67,47 @@ struct Worker {
 }
 
 impl Kubelet {
-    /// Registers the node and takes up the pods that are bound to it.
+    /// Registers the nodes and takes up the pods that are bound to them. Nodes of an earlier time that are not among them go.
     ///
     /// # Errors
-    /// The node's object cannot be written.
+    /// A node's object cannot be written.
     pub async fn start(api: Api, node: runtime::Node, options: KubeletOptions) -> Result<Self, Status> {
         let by = User::system("kubelet");
         std::fs::create_dir_all(&options.folder).map_err(Status::internal)?;
-        let capacity = crate::node::capacity(&options.folder);
-        crate::node::register(&api, &by, &node, &options.node_name, &capacity).await?;
         let shared = Arc::new(Shared {
-            events: Recorder::new(api.clone(), by.clone(), &options.node_name),
-            host_address: node.address().to_string(),
-            allocatable: capacity,
+            events: Recorder::new(api.clone(), by.clone()),
             api,
             by,
             node,
-            node_name: options.node_name,
+            places: Mutex::default(),
             images: options.images,
             folder: options.folder,
             own_folder: options.own_folder,
+            disks: options.disks,
             host_folders: options.host_folders,
             dns: options.dns,
             instances: Mutex::default(),
+            attachments: crate::volumes::Attachments::default(),
             seen: Mutex::default(),
         });
-        let kubelet = Self { inner: Arc::new(Inner { shared, workers: Mutex::default(), tasks: Mutex::default() }) };
+        let (workers, changing, tasks) = Default::default();
+        let kubelet = Self { inner: Arc::new(Inner { shared, workers, changing, tasks }) };
         let changes = kubelet.shared().api.changes();
-        kubelet.take_up();
+        kubelet.set_nodes(&options.nodes).await?;
         kubelet.remove_leftovers();
         let follow = tokio::spawn(kubelet.clone().follow(changes));
         let heartbeat = tokio::spawn(kubelet.clone().heartbeat());
         kubelet.inner.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend([follow, heartbeat]);
         Ok(kubelet)
+    }
+
+    pub(crate) fn changing(&self) -> &tokio::sync::Mutex<()> {
+        &self.inner.changing
+    }
+
+    /// Whether a pod has a worker here.
+    pub(crate) fn runs(&self, uid: &str) -> bool {
+        self.workers().by_uid.contains_key(uid)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {
@@ -125,10 +139,10 @@ impl Kubelet {
         loop {
             tokio::time::sleep(HEARTBEAT).await;
             let shared = self.shared();
-            // The next one tells as well.
-            let _ =
-                crate::node::register(&shared.api, &shared.by, &shared.node, &shared.node_name, &shared.allocatable)
-                    .await;
+            for place in shared.all_places() {
+                // The next one tells as well.
+                let _ = crate::node::heartbeat(&shared.api, &shared.by, &shared.node, &place).await;
+            }
         }
     }
 
@@ -143,8 +157,8 @@ impl Kubelet {
     }
 
     /// Everything as it is now: at the start, and when changes were missed.
-    fn take_up(&self) {
-        // A list of everything cannot be refused. Pods of other nodes are passed over one by one.
+    pub(crate) fn take_up(&self) {
+        // A list of everything cannot be refused. Pods without a node are passed over one by one.
         let pods = self.shared().api.list(kinds::PODS, None, &ListOptions::default());
         let pods = pods.map(|list| list.items).unwrap_or_default();
         let known = pods.iter().map(|pod| uid(pod).to_owned()).collect::<HashSet<_>>();
@@ -191,7 +205,7 @@ impl Kubelet {
     }
 
     fn take_pod(&self, pod: &Arc<Value>, removed: bool) {
-        if text(&pod["spec"], "nodeName") != self.shared().node_name {
+        if !self.shared().serves(text(&pod["spec"], "nodeName")) {
             return;
         }
         let mut workers = self.workers();

@@ -318,7 +318,8 @@ impl Worker {
         if self.publishing || self.frozen || gone || self.delete.is_some() {
             return;
         }
-        let status = self.machine.status(&self.pod, &self.shared.host_address, now);
+        let host_address = self.shared.place(&self.pod).address.clone();
+        let status = self.machine.status(&self.pod, &host_address, now);
         if status == self.pod["status"] {
             return;
         }
@@ -331,7 +332,7 @@ impl Worker {
             let written = shared.api.modify(&shared.by, kinds::PODS, Some("status"), place, |object| {
                 let same = uid(object) == uid(&pod);
                 if same {
-                    object["status"] = machine.status(object, &shared.host_address, now);
+                    object["status"] = machine.status(object, &host_address, now);
                 }
                 same
             });

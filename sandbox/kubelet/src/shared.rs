@@ -1,16 +1,17 @@
-//! What all pods of the node share.
+//! What all pods share.
 
 use crate::events::Recorder;
 use crate::images::Images;
+use crate::node::Place;
+use crate::volumes::{Attachments, Disks};
 use apiserver::{Api, User};
 use jiff::Timestamp;
 use runtime::Node;
-use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What all pods of the node share.
+/// What all pods share.
 pub struct Shared {
     /// The API.
     pub api: Api,
@@ -18,12 +19,8 @@ pub struct Shared {
     pub by: User,
     /// Where pods run.
     pub node: Node,
-    /// The node's name.
-    pub node_name: String,
-    /// The node's address in the pod network.
-    pub host_address: String,
-    /// The node's allocatable resources.
-    pub allocatable: Value,
+    /// The nodes, by name.
+    pub places: Mutex<BTreeMap<String, Arc<Place>>>,
     /// Images.
     pub images: Arc<dyn Images>,
     /// Events.
@@ -32,12 +29,16 @@ pub struct Shared {
     pub folder: PathBuf,
     /// The whole sandbox's folder: persistent volumes below it need no permission.
     pub own_folder: PathBuf,
+    /// Folders that stand in for disks.
+    pub disks: Disks,
     /// Folders of the machine that pods may mount.
     pub host_folders: Vec<PathBuf>,
     /// Where cluster names are asked for.
     pub dns: std::net::Ipv4Addr,
     /// The instances that run or ran last, by pod and container.
     pub instances: Mutex<HashMap<(String, String), Instance>>,
+    /// Volumes that one node alone may have.
+    pub attachments: Attachments,
     /// When pods were first seen.
     pub seen: Mutex<HashMap<String, Timestamp>>,
 }
@@ -93,6 +94,7 @@ impl Shared {
     pub fn forget(&self, uid: &str) {
         self.instances.lock().unwrap_or_else(PoisonError::into_inner).retain(|(pod, _), _| pod != uid);
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.attachments.detach(uid);
         self.events.forget(uid);
     }
 }

@@ -1,6 +1,8 @@
 //! Volumes of pods: where their files are, and how they get there.
 
+mod attachment;
 mod contents;
+mod disks;
 mod place;
 mod writer;
 
@@ -8,8 +10,10 @@ use crate::fields::Facts;
 use crate::objects::missing;
 use crate::read::{list, name, namespace, text, uid};
 use crate::shared::Shared;
+pub use attachment::{Attachments, attach};
 pub use contents::token_seconds;
 use contents::{Sources, TokenWish, contents};
+pub use disks::Disks;
 use place::Place;
 use runtime::{Mount, MountKind};
 use serde_json::Value;
@@ -237,10 +241,14 @@ async fn claim(shared: &Shared, pod: &Value, source: &Value) -> Result<Volume, S
     let volumes = kinds::PERSISTENT_VOLUMES;
     let volume = shared.api.get(volumes, "", volume_name).map_err(|_| missing(volumes, volume_name))?;
     let spec = &volume["spec"];
+    let read_only = source["readOnly"] == true || spec["csi"]["readOnly"] == true || spec["nfs"]["readOnly"] == true;
+    if let Some(path) = shared.disks.folder_of(&volume) {
+        open_folder(shared, &path, fs_group(pod)).await?;
+        return Ok(Volume { place: Place::on_disk(path), read_only });
+    }
     let path = spec["local"]["path"].as_str().or_else(|| spec["hostPath"]["path"].as_str());
     let path = path.ok_or_else(|| format!("PersistentVolume {volume_name} has no folder that the sandbox can use"))?;
     let path = PathBuf::from(path);
-    let read_only = source["readOnly"] == true;
     if path.starts_with(&shared.own_folder) {
         open_folder(shared, &path, fs_group(pod)).await?;
     } else {
@@ -286,12 +294,13 @@ impl Shared {
     /// What fields of a pod are taken from.
     pub fn facts<'a>(&'a self, pod: &'a Value, address: Option<Ipv4Addr>) -> Facts<'a> {
         let told = || text(&pod["status"], "podIP").parse().ok();
+        let place = self.place(pod);
         Facts {
             pod,
             seen: self.seen(uid(pod)),
             address: address.or_else(told),
-            host_address: &self.host_address,
-            allocatable: &self.allocatable,
+            host_address: place.address.clone(),
+            allocatable: place.allocatable.clone(),
         }
     }
 }

@@ -53,7 +53,7 @@ pub async fn a_folder_has_one_sandbox() {
     let second = sandbox::start(Options::new(&folder)).await.err().expect("the folder is taken");
     assert!(matches!(second, StartError::Folder(FolderError::Taken { .. })), "{second}");
     assert!(
-        matches!(sandbox::status(&folder).expect("readable"), State::Running(ready) if ready == *world.sandbox.ready())
+        matches!(sandbox::status(&folder).expect("readable"), State::Running(ready) if ready == world.sandbox.ready())
     );
     world.sandbox.stop().await;
     assert_eq!(sandbox::status(&folder).expect("readable"), State::Stopped);

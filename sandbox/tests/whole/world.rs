@@ -4,12 +4,12 @@ use apiserver::streams::{LogOptions, PodStreams};
 use apiserver::{Api, DeleteOptions, ListOptions, User, WriteOptions};
 use futures::StreamExt;
 use kinds::Resource;
-use sandbox::{Options, Sandbox};
+use sandbox::{Options, Sandbox, Settings};
 use serde_json::{Value, json};
 use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, ExitCode};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,19 @@ pub fn block_on(test: impl Future<Output = ()>) {
 
 impl World {
     pub async fn start() -> Self {
+        Self::start_as(None).await
+    }
+
+    /// A sandbox that is to be something beyond the usual.
+    pub async fn start_with(settings: Settings) -> Self {
+        Self::start_as(Some(settings)).await
+    }
+
+    async fn start_as(settings: Option<Settings>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
+        if let Some(settings) = settings {
+            settings.write(folder.path()).expect("settings that can be");
+        }
         let sandbox = start_in(folder.path()).await;
         Self { folder, sandbox }
     }
@@ -159,6 +171,26 @@ pub fn phase(wanted: &str) -> impl Fn(&Value) -> bool {
     move |pod| pod["status"]["phase"] == wanted
 }
 
+/// The variable that makes this program a sandbox in the folder it names.
+pub const SERVE: &str = "WHOLE_SANDBOX_FOLDER";
+
+/// Is a sandbox until it is told to stop.
+pub fn serve(folder: PathBuf) -> ExitCode {
+    match sandbox::run(Options::new(folder)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:?}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A sandbox in a process of its own.
+pub fn spawn_in(folder: &Path) -> Child {
+    let mut command = Command::new(std::env::current_exe().expect("a program"));
+    command.env(SERVE, folder).spawn().expect("a process")
+}
+
 pub async fn start_in(folder: &Path) -> Sandbox {
     add_image(&folder.join("images"));
     let mut options = Options::new(folder);
@@ -179,7 +211,7 @@ fn add_image(images: &Path) {
 }
 
 /// The static program of the pods, built once.
-fn tool() -> PathBuf {
+pub fn tool() -> PathBuf {
     static TOOL: OnceLock<PathBuf> = OnceLock::new();
     TOOL.get_or_init(|| {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tool");

@@ -60,14 +60,6 @@ pub enum LowerError {
     /// The parts do not make a graph.
     #[error("make a graph of the scenario")]
     Graph(#[from] engine::GraphError),
-    /// The sandbox has one node.
-    #[error(
-        "run the scenario in the sandbox: it asks for {nodes} nodes, and the sandbox has one; use `--provider kind`"
-    )]
-    SandboxNodes {
-        /// How many nodes the scenario asks for.
-        nodes: u32,
-    },
     /// Nobody says in which project of Google Cloud it shall run.
     #[error("run the scenario on GKE: nobody says in which project")]
     NoProject,

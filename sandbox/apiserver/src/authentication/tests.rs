@@ -67,10 +67,10 @@ async fn a_token_for_somebody_else_is_not_for_the_api_server() {
     let request = TokenRequest { audiences: vec!["vault".to_owned()], ..for_an_hour() };
     let token = service_account_token(&api, "shop", "seller", &request).unwrap().token;
     assert!(authenticate(&api, &token).is_err());
-    let review = |spec: Value| review_token(&api, &json!({"spec": spec}))["status"].clone();
-    let answered = review(json!({"token": token, "audiences": ["vault", "other"]}));
+    let review = async |spec: Value| review_token(&api, &json!({"spec": spec})).await["status"].clone();
+    let answered = review(json!({"token": token, "audiences": ["vault", "other"]})).await;
     assert_eq!((&answered["authenticated"], &answered["audiences"]), (&json!(true), &json!(["vault"])));
-    assert_eq!(review(json!({"token": token}))["error"], "[invalid bearer token, token lookup failed]");
+    assert_eq!(review(json!({"token": token})).await["error"], "[invalid bearer token, token lookup failed]");
 }
 
 #[tokio::test]

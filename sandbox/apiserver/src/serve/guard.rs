@@ -174,13 +174,17 @@ fn verb(method: &Method, target: &Target, query: &Query) -> Result<&'static str,
 }
 
 /// The caller: by certificate, else by token, else nobody in particular.
-pub(super) fn user(server: &Server, certified: Option<Arc<User>>, headers: &HeaderMap) -> Result<Arc<User>, Status> {
+pub(super) async fn user(
+    server: &Server,
+    certified: Option<Arc<User>>,
+    headers: &HeaderMap,
+) -> Result<Arc<User>, Status> {
     if let Some(user) = certified {
         return Ok(user);
     }
     let token = header(headers, &AUTHORIZATION).split_once(' ').filter(|(kind, _)| kind.eq_ignore_ascii_case("bearer"));
     match token {
-        Some((_, token)) => authentication::authenticate(&server.api, token.trim()).map(Arc::new),
+        Some((_, token)) => authentication::authenticate_or_review(&server.api, token.trim()).await.map(Arc::new),
         None => Ok(Arc::new(User {
             name: "system:anonymous".to_owned(),
             groups: vec!["system:unauthenticated".to_owned()],

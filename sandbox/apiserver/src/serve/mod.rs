@@ -110,7 +110,7 @@ async fn answer_to(
     if let Some(open) = discovery::open(server, &path) {
         return Ok(open);
     }
-    let user = guard::user(server, certified, request.headers())?;
+    let user = guard::user(server, certified, request.headers()).await?;
     let Some(target) = route::target(&path)? else {
         guard::allow_path(server, &user, request.method(), &path)?;
         return Ok(discovery::answer(&request));

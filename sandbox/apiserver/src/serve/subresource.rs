@@ -91,12 +91,12 @@ fn token(call: &Call<'_>, bytes: &[u8], content_type: &str) -> Result<Response<B
 }
 
 /// Answers the questions that are asked by creating an object which is not kept.
-pub(super) fn review(call: &Call<'_>, object: &Value) -> Option<Response<Body>> {
+pub(super) async fn review(call: &Call<'_>, object: &Value) -> Option<Response<Body>> {
     let resource = call.target.resource;
     let answered = if resource == kinds::SELF_SUBJECT_REVIEWS {
         authentication::review_self(&call.user)
     } else if resource == kinds::TOKEN_REVIEWS {
-        authentication::review_token(&call.server.api, object)
+        authentication::review_token(&call.server.api, object).await
     } else if resource == kinds::SELF_SUBJECT_ACCESS_REVIEWS {
         let mut answered = object.clone();
         answered["kind"] = json!(resource.kind);

@@ -24,7 +24,7 @@ pub(super) async fn answer(mut call: Call<'_>) -> Result<Response<Body>, Status>
         "create" | "update" => {
             let read = body::object(&bytes, &content_type, target.resource.kind)?;
             let (object, mut warnings) = body::check(body::kind_of(target.resource), read, validation)?;
-            if let Some(answer) = super::subresource::review(&call, &object) {
+            if let Some(answer) = super::subresource::review(&call, &object).await {
                 return Ok(answer);
             }
             let mut written = if call.verb == "create" {

@@ -5,4 +5,5 @@ mod killed;
 mod kubectl;
 mod served;
 mod store;
+mod tokens;
 mod watches;

@@ -46,10 +46,15 @@ pub async fn make_namespace(api: &Api, name: &str) {
 
 /// Starts a server.
 pub async fn served() -> Served {
+    served_with(&Options::default()).await
+}
+
+/// Starts a server with these options.
+pub async fn served_with(options: &Options) -> Served {
     // Another test may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let folder = tempfile::tempdir().expect("a folder");
-    let api = open(folder.path());
+    let api = Api::open(folder.path(), options).expect("the folder can be opened");
     make_namespace(&api, "default").await;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("https://{}", listener.local_addr().expect("an address"));

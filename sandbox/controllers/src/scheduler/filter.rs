@@ -26,6 +26,8 @@ pub struct Need {
     pub resources: Resources,
     /// Ports of the node, with their protocol and address.
     pub ports: Vec<(i64, String, String)>,
+    /// The id of what controls the pod; empty when nothing does.
+    pub owner: String,
 }
 
 /// Why a pod does not fit.
@@ -50,7 +52,8 @@ impl Need {
             };
             Some((number, or("/protocol", "TCP"), or("/hostIP", "0.0.0.0")))
         });
-        Self { resources: kinds::pod::requests(pod), ports: taken.collect() }
+        let owner = meta::controller_of(pod).map(|owner| text(owner, "/uid").to_owned()).unwrap_or_default();
+        Self { resources: kinds::pod::requests(pod), ports: taken.collect(), owner }
     }
 }
 
@@ -80,6 +83,11 @@ impl NodeState {
             if all == 0 { 0.0 } else { 1.0 - taken as f64 / all as f64 }
         };
         share("cpu") + share("memory")
+    }
+
+    /// How many pods of the same owner are here.
+    pub fn siblings(&self, need: &Need) -> usize {
+        self.pods.values().filter(|other| !need.owner.is_empty() && other.owner == need.owner).count()
     }
 
     /// Why the pod cannot go to this node; nothing when it can.
@@ -144,14 +152,16 @@ fn tolerates_unschedulable(pod: &Value) -> bool {
     list(pod, "/spec/tolerations").iter().any(|toleration| tolerates(toleration, &taint))
 }
 
-fn tolerates_all(pod: &Value, node: &Value) -> bool {
+/// Whether a pod tolerates all taints of a node that keep pods away.
+pub fn tolerates_all(pod: &Value, node: &Value) -> bool {
     let hard = |taint: &&Value| matches!(text(taint, "/effect"), "NoSchedule" | "NoExecute");
     let tolerations = list(pod, "/spec/tolerations");
     let mut taints = list(node, "/spec/taints").iter().filter(hard);
     taints.all(|taint| tolerations.iter().any(|toleration| tolerates(toleration, taint)))
 }
 
-fn tolerates(toleration: &Value, taint: &Value) -> bool {
+/// Whether a toleration is about this taint.
+pub fn tolerates(toleration: &Value, taint: &Value) -> bool {
     let any_or_same = |field: &str| {
         let wanted = text(toleration, field);
         wanted.is_empty() || wanted == text(taint, field)
@@ -164,7 +174,7 @@ fn tolerates(toleration: &Value, taint: &Value) -> bool {
 }
 
 /// Whether the pod's node selector and required node affinity choose this node.
-fn is_chosen(pod: &Value, node: &Value) -> bool {
+pub fn is_chosen(pod: &Value, node: &Value) -> bool {
     if !Selector::of_map(map(pod, "/spec/nodeSelector")).matches(labels(node)) {
         return false;
     }
@@ -173,7 +183,8 @@ fn is_chosen(pod: &Value, node: &Value) -> bool {
     list(required, "/nodeSelectorTerms").iter().any(|term| fits_term(term, node))
 }
 
-fn fits_term(term: &Value, node: &Value) -> bool {
+/// Whether a node fits a term of a node selector.
+pub fn fits_term(term: &Value, node: &Value) -> bool {
     let (expressions, fields) = (list(term, "/matchExpressions"), list(term, "/matchFields"));
     let named: Map<String, Value> = Map::from_iter([("metadata.name".to_owned(), name(node).into())]);
     expressions.len() + fields.len() > 0

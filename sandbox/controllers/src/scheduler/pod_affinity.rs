@@ -1,6 +1,7 @@
 //! Rules of pods about other pods: which must be near, which must not.
 
 use super::filter::Misfit;
+use super::spread::Spreads;
 use crate::index::Index;
 use crate::meta::{labels, list, name, namespace, text, texts, uid};
 use apiserver::Selector;
@@ -24,6 +25,8 @@ pub struct PodRules {
     apart: BTreeSet<Domain>,
     /// Where pods are that want to be away from it.
     unwelcome: BTreeSet<Domain>,
+    /// Where an even spread and its volumes let it be.
+    spreads: Spreads,
 }
 
 /// One rule about other pods.
@@ -41,7 +44,7 @@ enum Namespaces<'a> {
 
 /// Whether a pod has rules about others that keep it waiting until these have a node.
 pub fn seeks_company(pod: &Value) -> bool {
-    !list(pod, NEAR).is_empty()
+    !list(pod, NEAR).is_empty() || !list(pod, "/spec/topologySpreadConstraints").is_empty()
 }
 
 impl PodRules {
@@ -54,6 +57,7 @@ impl PodRules {
             near: near.iter().map(|term| (term.key.to_owned(), domains(term, index, &others))).collect(),
             apart: terms(pod, APART).iter().flat_map(|term| domains(term, index, &others)).collect(),
             unwelcome: BTreeSet::new(),
+            spreads: Spreads::of(index, pod, promised),
         };
         for (other, node) in &others {
             let against = terms(other, APART);
@@ -87,7 +91,7 @@ impl PodRules {
         if is_in(&self.unwelcome) {
             return told("node(s) didn't satisfy existing pods anti-affinity rules", true);
         }
-        None
+        self.spreads.misfit(node)
     }
 }
 

@@ -51,6 +51,26 @@ impl Reference {
         &self.repository
     }
 
+    /// The registry, as `docker.io`.
+    pub fn registry(&self) -> &str {
+        self.repository.split('/').next().unwrap_or_default()
+    }
+
+    /// The repository without its registry, as `library/busybox`.
+    pub fn path(&self) -> &str {
+        self.repository.split_once('/').map_or("", |(_, path)| path)
+    }
+
+    /// The tag or the digest, as a registry is asked for it: `latest`, `sha256:0123...`.
+    pub fn version(&self) -> &str {
+        self.version.trim_start_matches([':', '@'])
+    }
+
+    /// The digest, if the name has one.
+    pub fn digest(&self) -> Option<&str> {
+        self.version.strip_prefix('@')
+    }
+
     /// All of it, as `docker.io/library/busybox:latest`.
     pub fn whole(&self) -> String {
         format!("{}{}", self.repository, self.version)

@@ -9,6 +9,10 @@ use std::net::Ipv4Addr;
 
 /// Makes volumes and namespaces; what goes wrong becomes an event.
 pub async fn prepare(shared: &Shared, pod: &Value) -> Option<(Ipv4Addr, Volumes)> {
+    if let Err(why) = volumes::attach(shared, pod) {
+        shared.events.warning(pod, None, "FailedAttachVolume", &why);
+        return None;
+    }
     let volumes = match volumes::set_up(shared, pod).await {
         Ok(volumes) => volumes,
         Err(failure) => {
@@ -31,6 +35,7 @@ pub async fn clear(shared: &Shared, pod: &Value) {
     // A node that has stopped has nothing left to take away.
     let _ = shared.node.stop_pod(uid(pod)).await;
     let _ = shared.node.remove_folder(&shared.pod_folder(uid(pod)).join("volumes")).await;
+    shared.attachments.detach(uid(pod));
 }
 
 /// The host name of a pod.

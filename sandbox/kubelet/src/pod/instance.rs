@@ -1,10 +1,10 @@
 //! One instance of a container: from its image to its exit.
 
 use crate::environment::{arguments, environment, expand, service_variables};
-use crate::images::{Image, PullPolicy};
+use crate::images::{Fetched, Image, Login, PullPolicy, WantedImage, logins};
 use crate::machine::{FoundImage, Happened, StartFailure, Termination};
 use crate::pod::hook;
-use crate::read::{name, namespace, text, uid};
+use crate::read::{list, name, namespace, text, uid};
 use crate::security::{Refused, Security, security};
 use crate::shared::{Instance, Shared};
 use crate::volumes::Volumes;
@@ -118,11 +118,44 @@ impl Start {
             "Never" => PullPolicy::Never,
             _ => PullPolicy::IfNotPresent,
         };
-        let image = self.shared.images.find(reference, policy).await;
-        let image = image.map_err(|error| StartFailure::Image { reason: error.reason, message: error.message })?;
-        let message = format!("Container image \"{reference}\" already present on machine");
-        self.shared.events.normal(&self.pod, Some(text(&self.container, "name")), "Pulled", &message);
-        Ok(image)
+        let (events, container) = (&self.shared.events, Some(text(&self.container, "name")));
+        let logins = self.logins();
+        let wanted = WantedImage { reference, policy, logins: &logins };
+        let begin = || events.normal(&self.pod, container, "Pulling", &format!("Pulling image \"{reference}\""));
+        let found = self.shared.images.find(&wanted, &begin).await;
+        let found = found.map_err(|error| StartFailure::Image { reason: error.reason, message: error.message })?;
+        let message = match found.1 {
+            None => format!("Container image \"{reference}\" already present on machine"),
+            Some(Fetched { took, size_bytes }) => {
+                let took = format!("{}.{:03}s", took.as_secs(), took.subsec_millis());
+                format!(
+                    "Successfully pulled image \"{reference}\" in {took} ({took} including waiting). Image size: {size_bytes} \
+                     bytes."
+                )
+            }
+        };
+        events.normal(&self.pod, container, "Pulled", &message);
+        Ok(found.0)
+    }
+
+    /// The logins at registries that the pod brings.
+    fn logins(&self) -> Vec<(String, Login)> {
+        let names = list(&self.pod["spec"]["imagePullSecrets"]).iter().map(|reference| text(reference, "name"));
+        let (mut found, mut missing) = (Vec::new(), Vec::new());
+        for secret_name in names {
+            match self.shared.api.get(kinds::SECRETS, namespace(&self.pod), secret_name) {
+                Ok(secret) => found.extend(logins(&secret)),
+                Err(_) => missing.push(secret_name),
+            }
+        }
+        if !missing.is_empty() {
+            let message = format!(
+                "Unable to retrieve some image pull secrets ({}); attempting to pull the image may not succeed.",
+                missing.join(", ")
+            );
+            self.shared.events.warning(&self.pod, None, "FailedToRetrieveImagePullSecret", &message);
+        }
+        found
     }
 
     async fn create(&self, image: &Image, id: &str) -> Result<(), StartFailure> {

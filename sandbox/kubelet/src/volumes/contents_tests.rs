@@ -13,7 +13,13 @@ fn read(volume: &Value) -> Result<Vec<(String, String, u32)>, String> {
     };
     let tokens = |wish: &TokenWish<'_>| Ok(format!("token for {:?}", wish.audience));
     let pod = json!({ "metadata": { "name": "p", "labels": { "x": "y" } } });
-    let facts = Facts { pod: &pod, seen: String::new(), address: None, host_address: "", allocatable: &Value::Null };
+    let facts = Facts {
+        pod: &pod,
+        seen: String::new(),
+        address: None,
+        host_address: String::new(),
+        allocatable: Arc::default(),
+    };
     let files = contents(volume, &Sources { find: &find, tokens: &tokens, facts }).expect("made from objects")?;
     let plain = |(path, file): (String, File)| (path, String::from_utf8(file.bytes).expect("text"), file.mode);
     Ok(files.into_iter().map(plain).collect())

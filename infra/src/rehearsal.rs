@@ -1,0 +1,3 @@
+//! Rehearsals: a whole cloud on this machine.
+
+pub mod clusters;

@@ -1,0 +1,186 @@
+//! The Kubernetes of simulated clusters: sandboxes, each in a folder of its own, that end with this process however it ends.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use engine::Failure;
+use sandbox::{Disks, NodeShape, RegistryMirror, Settings};
+use sha2::{Digest, Sha256};
+
+use crate::launcher::{self, blocking};
+
+/// The folder of disks, below that of all clusters. No cluster has this name: an id does not begin with a dot.
+const DISKS: &str = ".disks";
+/// The drivers of disks and file servers that Google's clusters have.
+const DRIVERS: [&str; 3] = ["pd.csi.storage.gke.io", "filestore.csi.storage.gke.io", "nfs"];
+
+/// The storage classes that Google's clusters have, the default one first.
+const CLASSES: [&str; 3] = ["standard-rwo", "premium-rwo", "standard"];
+
+/// What a cluster is to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Names the cluster among others and its folder: letters, digits, `-`, `_` and `.`.
+    pub id: String,
+    /// Its nodes, which may be none.
+    pub nodes: Vec<NodeShape>,
+    /// Where its API server has bearer tokens reviewed.
+    pub token_review: String,
+    /// The registry that images are fetched from: `http://127.0.0.1:PORT`.
+    pub registry: String,
+    /// The registries, by their names, that this one stands for.
+    pub registry_hosts: Vec<String>,
+}
+
+/// A cluster that takes requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Host and port of its API server, which speaks HTTPS.
+    pub endpoint: String,
+    /// The certificate of its authority, PEM.
+    pub ca_certificate: Vec<u8>,
+    /// A kubeconfig of its administrator.
+    pub kubeconfig: PathBuf,
+}
+
+/// One sandbox, while something is done to it.
+type Slot = Arc<Mutex<Option<Child>>>;
+
+/// Starts sandboxes in folders below one folder. Dropping it ends them all; their folders stay.
+#[derive(Debug)]
+pub struct SandboxClusters {
+    folder: PathBuf,
+    slots: Mutex<HashMap<String, Slot>>,
+}
+
+impl SandboxClusters {
+    /// Sandboxes below this folder, which need not be there yet.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), slots: Mutex::default() }
+    }
+
+    /// Starts a cluster, or finds the one with this id, and returns when it takes requests and has its nodes.
+    pub async fn start_cluster(&self, wanted: Wanted) -> Result<Made, Failure> {
+        let (folder, slot) = self.place(&wanted.id)?;
+        blocking(move || start(&folder, &mut slot.lock().unwrap_or_else(PoisonError::into_inner), wanted)).await
+    }
+
+    /// Has a cluster have these nodes and no others, and returns when it has: pods of nodes that go have ended.
+    pub async fn set_cluster_nodes(&self, id: &str, nodes: Vec<NodeShape>) -> Result<(), Failure> {
+        let (folder, slot) = self.place(id)?;
+        blocking(move || {
+            let _alone = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(sandbox::set_nodes(&folder, Some(nodes))?)
+        })
+        .await
+    }
+
+    /// Ends a cluster and removes all that it had. One that is not there is no error.
+    pub async fn stop_cluster(&self, id: &str) -> Result<(), Failure> {
+        let (folder, slot) = self.place(id)?;
+        blocking(move || {
+            let mut child = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            launcher::remove(&folder)?;
+            if let Some(mut child) = child.take() {
+                child.wait()?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    fn place(&self, id: &str) -> Result<(PathBuf, Slot), Failure> {
+        let plain = |each: char| each.is_ascii_alphanumeric() || "-_.".contains(each);
+        if id.is_empty() || id.starts_with('.') || !id.chars().all(plain) {
+            return Err(format!("use {id:?} as a name: it names no folder").into());
+        }
+        let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(id.to_owned()).or_default().clone();
+        Ok((self.folder.join(id), slot))
+    }
+}
+
+fn start(folder: &Path, child: &mut Option<Child>, wanted: Wanted) -> Result<Made, Failure> {
+    let held = Settings::read(folder)?;
+    let nodes = wanted.nodes.clone();
+    let settings = Settings { nodes: held.nodes.clone(), generation: held.generation, ..settings(folder, wanted) };
+    let runs = match launcher::settle(folder)? {
+        // What else it is to be it learns at its start only.
+        Some(_) if settings != held => {
+            sandbox::stop(folder)?;
+            if let Some(mut before) = child.take() {
+                before.wait()?;
+            }
+            None
+        }
+        runs => runs,
+    };
+    settings.write(folder)?;
+    sandbox::set_nodes(folder, Some(nodes))?;
+    let ready = match runs {
+        Some(ready) => ready,
+        None => {
+            let (ready, started) = launcher::spawn(folder, true)?;
+            *child = Some(started);
+            ready
+        }
+    };
+    let authority = folder.join("ca.crt");
+    let ca_certificate =
+        fs::read(&authority).map_err(|error| Failure::from(format!("read {}: {error}", authority.display())))?;
+    Ok(Made { endpoint: ready.address.to_string(), ca_certificate, kubeconfig: ready.kubeconfig })
+}
+
+fn settings(folder: &Path, wanted: Wanted) -> Settings {
+    let mirror = |host: String| RegistryMirror { host, url: wanted.registry.clone(), credential: None };
+    Settings {
+        token_review: Some(wanted.token_review),
+        registries: wanted.registry_hosts.into_iter().map(mirror).collect(),
+        load_balancers: Some(network(folder)),
+        storage_classes: CLASSES.map(str::to_owned).to_vec(),
+        // Beside the clusters: a disk outlives the one that it is attached to.
+        disks: folder
+            .parent()
+            .map(|all| Disks { folder: all.join(DISKS), drivers: DRIVERS.map(str::to_owned).to_vec() }),
+        ..Settings::default()
+    }
+}
+
+/// A network of loopback addresses for a cluster's load balancers. Those of clusters that run at once differ in all likelihood; where
+/// they do not, an address that is in use is passed over.
+fn network(folder: &Path) -> String {
+    let hash = Sha256::digest(folder.as_os_str().as_encoded_bytes());
+    format!("127.{}.{}.0/24", 64 + hash[0] % 64, hash[1])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_asks_the_simulators_reviewer_and_registry() {
+        let wanted = Wanted {
+            id: "a".to_owned(),
+            token_review: "http://127.0.0.1:1/review".to_owned(),
+            registry: "http://127.0.0.1:1".to_owned(),
+            registry_hosts: vec!["europe-docker.pkg.dev".to_owned(), "us-docker.pkg.dev".to_owned()],
+            ..Wanted::default()
+        };
+        let settings = settings(Path::new("/a"), wanted);
+        assert_eq!(settings.token_review.as_deref(), Some("http://127.0.0.1:1/review"));
+        let hosts: Vec<&str> = settings.registries.iter().map(|mirror| mirror.host.as_str()).collect();
+        assert_eq!(hosts, ["europe-docker.pkg.dev", "us-docker.pkg.dev"]);
+        assert_ne!(network(Path::new("/a")), network(Path::new("/b")));
+    }
+
+    #[test]
+    fn an_id_that_leads_elsewhere_is_refused() {
+        let clusters = SandboxClusters::new("/nowhere");
+        for id in ["", "..", "a/b", ".a"] {
+            assert!(clusters.place(id).is_err(), "{id}");
+        }
+        assert_eq!(clusters.place("a-1").expect("a name").0, Path::new("/nowhere/a-1"));
+    }
+}

@@ -1,0 +1,68 @@
+//! Removing a cluster, and what that leaves behind.
+
+use serde_json::{Value, json};
+
+use super::{check_idle, existing, machines, plan, short, told};
+use crate::gcp::call::Call;
+use crate::gcp::operations::{End, Step};
+use crate::gcp::refusal::Refusal;
+use crate::gcp::world::{Work, World};
+
+/// Begins to remove a cluster.
+pub(super) fn remove(world: &mut World, call: &Call) -> Result<Value, Refusal> {
+    let key = existing(world, call)?;
+    check_idle(world, &key)?;
+    world.change(&key, |body| body["status"] = json!("STOPPING"));
+    world.leave(&key);
+    let plan = plan(world, &key, "DELETE_CLUSTER", "", &key);
+    let (owner, cluster) = (key.clone(), key.clone());
+    let step: Step = Box::new(move |world| {
+        let nodes: Vec<_> =
+            machines::machines_of(world, &owner).map(|(pool, node)| (pool.to_owned(), node.clone())).collect();
+        for (pool, node) in nodes {
+            machines::halt(world, &pool, &node);
+        }
+    });
+    let end: End = Box::new(move |world, _| finish(world, &cluster));
+    let operation = world.begin(plan, vec![(0.6, step)], end);
+    let id = short(&world.things[&key].body["id"]);
+    world.kubernetes_leaves(&id);
+    world.ask(&operation, Work::Stop(id));
+    Ok(told(world, &operation))
+}
+
+/// Everything that is the cluster's own goes. What its controllers made goes only where the faults do not say otherwise:
+/// Google's page on deleting clusters says that load balancers and disks may stay.
+fn finish(world: &mut World, key: &str) {
+    let project = key.split('/').nth(2).unwrap_or_default().to_owned();
+    let id = short(&world.things[key].body["id"]);
+    let name: String = short(&world.things[key].body["name"]).chars().take(40).collect();
+    let prefix = format!("{key}/nodePools/");
+    let pools: Vec<String> = world.things.keys().filter(|known| known.starts_with(&prefix)).cloned().collect();
+    for pool in pools {
+        machines::drop_groups(world, &pool);
+        world.nodes.remove(&pool);
+        world.remove(&pool);
+    }
+    let rules =
+        format!("compute/projects/{project}/global/firewalls/gke-{name}-{}-", machines::cluster_hash(world, key));
+    let own: Vec<String> = world.things.keys().filter(|known| known.starts_with(&rules)).cloned().collect();
+    for rule in own {
+        world.remove(&rule);
+    }
+    let made = world.made_in.remove(&id).unwrap_or_default();
+    for thing in made {
+        if world.faults.leaves(&thing) {
+            // A disk of a machine that is gone is attached to nothing.
+            world.change(&thing, |body| {
+                if let Some(fields) = body.as_object_mut().filter(|fields| fields.contains_key("users")) {
+                    fields.remove("users");
+                }
+            });
+        } else {
+            world.remove(&thing);
+        }
+    }
+    world.remove(key);
+    world.kubernetes.remove(&id);
+}

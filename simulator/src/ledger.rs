@@ -1,0 +1,79 @@
+//! All that ever existed in the simulated cloud, and every call that was made.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// Something that exists or existed.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Entry {
+    /// What it is, in the interface's words: `disks`, `clusters`, `nodePools`, `forwardingRules`.
+    pub kind: String,
+    /// Its path within its interface: `projects/P/zones/Z/disks/D`.
+    pub name: String,
+    /// Its labels, as they were last.
+    pub labels: BTreeMap<String, String>,
+    /// Its description, as it was last.
+    pub description: String,
+    /// Who made it: the client's user agent, or `gke`, `kubernetes` for what controllers make.
+    pub made_by: String,
+    /// The call or the resource that it was made for.
+    pub made_for: String,
+    /// Since when, in simulated time (RFC 3339).
+    pub since: String,
+    /// Until when, in simulated time (RFC 3339). `None`: it exists.
+    pub until: Option<String>,
+    /// What it costs in US dollars each hour by the list prices of us-central1, as it is now or was last.
+    pub cost_per_hour: f64,
+    /// What it cost so far, or did in all.
+    pub cost: f64,
+}
+
+/// A call that was made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Call {
+    /// When, in simulated time (RFC 3339).
+    pub at: String,
+    /// The method's identifier: `container.projects.locations.clusters.create`. Otherwise the verb and the path.
+    pub method: String,
+    /// What it was about.
+    pub target: String,
+    /// The HTTP status of the answer.
+    pub status: u16,
+    /// The fault that it met, if any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+/// What the simulator tells of itself.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ledger {
+    /// Now, in simulated time (RFC 3339).
+    pub now: String,
+    /// Everything that ever existed, oldest first. What a project has from the start is not among it.
+    pub entries: Vec<Entry>,
+    /// The last calls, oldest first.
+    pub calls: Vec<Call>,
+    /// How many calls there were in all.
+    pub calls_total: u64,
+    /// Answers of the simulator that Google could not have given. Empty, or the simulator is wrong.
+    pub problems: Vec<String>,
+    /// Operations under way, as their service tells them.
+    pub operations: Vec<Value>,
+}
+
+impl Ledger {
+    /// What still exists.
+    pub fn left(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.until.is_none())
+    }
+
+    /// What everything cost so far, in US dollars.
+    pub fn cost(&self) -> f64 {
+        self.entries.iter().map(|entry| entry.cost).sum()
+    }
+}
