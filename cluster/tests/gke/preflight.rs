@@ -61,9 +61,9 @@ async fn each_obstacle_is_said_with_what_to_do() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_project_lacks_is_said_with_what_to_do() {
     insta::assert_snapshot!("no_billing", of_project(|project| project.billing = false).await);
-    let quota = of_project(|project| drop(project.quotas.insert("CPUS".to_owned(), 2.0))).await;
+    let quota = of_project(|project| project.quotas.extend([("CPUS".to_owned(), 2.0)])).await;
     insta::assert_snapshot!("short_quota", quota);
-    let denied = of_project(|project| drop(project.denied.insert("container.clusters.create".to_owned()))).await;
+    let denied = of_project(|project| project.denied.extend(["container.clusters.create".to_owned()])).await;
     insta::assert_snapshot!("denied_permission", denied);
     let disabled = of_project(|project| project.services.clear()).await;
     insta::assert_snapshot!("disabled_apis", disabled);

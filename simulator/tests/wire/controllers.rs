@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use apiserver::{Api, User, WriteOptions};
+use apiserver::streams::{Duplex, ExecOptions, ExecSession, LogOptions, LogStream, PodStreams};
+use apiserver::{Api, Status, User, WriteOptions};
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use simulator::{ClusterError, ClusterShape, Clusters, Faults, Kubernetes, LeaveBehind, NodeShape, Options};
@@ -19,6 +20,27 @@ struct Server {
     address: SocketAddr,
     _folder: tempfile::TempDir,
     _stop: tokio_util::sync::DropGuard,
+}
+
+struct NoNode;
+
+fn no_node() -> Status {
+    Status::new(501, "NotImplemented", "there is no node here")
+}
+
+#[async_trait]
+impl PodStreams for NoNode {
+    async fn logs(&self, _: &Value, _: &str, _: LogOptions) -> Result<LogStream, Status> {
+        Err(no_node())
+    }
+
+    async fn exec(&self, _: &Value, _: &str, _: ExecOptions) -> Result<ExecSession, Status> {
+        Err(no_node())
+    }
+
+    async fn connect(&self, _: &Value, _: u16) -> Result<Box<dyn Duplex>, Status> {
+        Err(no_node())
+    }
 }
 
 /// Stands behind the one cluster of a test.
@@ -47,11 +69,12 @@ impl Clusters for Behind {
 
 async fn server() -> Arc<Server> {
     let folder = tempfile::tempdir().unwrap();
-    let api = Api::open(folder.path(), &apiserver::Options::default()).unwrap();
+    let options = apiserver::Options { volume_drivers: vec!["pd.csi.storage.gke.io".into()], ..Default::default() };
+    let api = Api::open(folder.path(), &options).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let stop = CancellationToken::new();
-    let streams = Arc::new(apiserver::streams::NoStreams);
+    let streams = Arc::new(NoNode);
     tokio::spawn(apiserver::serve(api.clone(), listener, streams, stop.clone()));
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}});
     api.create(&User::system("test"), kinds::NAMESPACES, "", namespace, &WriteOptions::default()).await.unwrap();
@@ -117,7 +140,7 @@ async fn a_service_gets_a_load_balancer_which_goes_with_it() {
         assert!(has(&cloud, kind, start), "{kind}");
     }
     let options = apiserver::DeleteOptions::default();
-    server.api.delete(&User::system("test"), kinds::SERVICES, "default", "web", &options).await.unwrap();
+    server.api.delete(&User::system("test"), kinds::SERVICES, ("default", "web"), &options).await.unwrap();
     assert!(server.service().is_some(), "the finalizer holds it");
     until("the Service's end", || server.service().is_none()).await;
     assert!(!has(&cloud, "forwardingRules", "") && !has(&cloud, "targetPools", "") && !has(&cloud, "firewalls", "k8s-"));
@@ -131,7 +154,7 @@ async fn a_claims_disk_comes_and_goes_with_its_volume() {
     let disk = cloud.get(&format!("{COMPUTE}/zones/us-central1-a/disks/pvc-1")).await;
     assert_eq!((&disk["sizeGb"], &disk["labels"]["infra-deployment"]), (&json!("20"), &json!("test")));
     let options = apiserver::DeleteOptions::default();
-    server.api.delete(&User::system("test"), kinds::PERSISTENT_VOLUMES, "", "pvc-1", &options).await.unwrap();
+    server.api.delete(&User::system("test"), kinds::PERSISTENT_VOLUMES, ("", "pvc-1"), &options).await.unwrap();
     until("the disk's end", || !has(&cloud, "disks", "pvc-")).await;
 }
 

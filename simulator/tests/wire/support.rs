@@ -36,6 +36,8 @@ pub async fn faulty(faults: Faults) -> Cloud {
 }
 
 pub async fn with(options: Options) -> Cloud {
+    // Another test may have done it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let running = simulator::start(options).await.unwrap();
     Cloud { running, client: reqwest::Client::new(), token: "known".into() }
 }
