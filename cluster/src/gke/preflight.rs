@@ -4,6 +4,7 @@ mod quotas;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::FutureExt;
 use futures::future::{join, join_all};
 use providers::gcp::compute::model::{MachineType, Region};
 use providers::gcp::container::model::ServerConfig;
@@ -79,14 +80,16 @@ pub async fn preflight(gcp: &Gcp, spec: &Spec) -> Vec<Finding> {
         return Finding::of_error("credentials", &error).into_iter().collect();
     }
     let look = Look { gcp: &gcp, spec };
-    let (of_project, of_things) = join(
-        join(join(look.project(), look.billing()), join(look.apis(), look.permissions())),
-        join(join(look.names(), look.places()), look.version()),
-    )
-    .await;
-    let (((project, billing), (apis, permissions)), ((names, places), version)) = (of_project, of_things);
-    let mut findings: Vec<Finding> =
-        [project, billing, apis, permissions, names, places, version].into_iter().flatten().collect();
+    let looks = [
+        look.project().boxed(),
+        look.billing().boxed(),
+        look.apis().boxed(),
+        look.permissions().boxed(),
+        look.names().boxed(),
+        look.places().boxed(),
+        look.version().boxed(),
+    ];
+    let mut findings: Vec<Finding> = join_all(looks).await.into_iter().flatten().collect();
     // A project that is not there, or no right at all, is found by every question.
     findings.sort_by(|one, other| (one.level, one.about).cmp(&(other.level, other.about)));
     findings.dedup_by(|one, other| one.what == other.what);

@@ -50,7 +50,8 @@ impl Gcp {
         .await
     }
 
-    /// Makes a call again as long as that may help.
+    /// Makes a call again as long as that may help. Its future is on the heap: those of Google's crates are large, and many calls are
+    /// made at once.
     pub(super) async fn attempts<T, F>(
         &self,
         service: Service,
@@ -68,7 +69,7 @@ impl Gcp {
         };
         let once = || async {
             let token = self.token().await.map_err(Attempt::Failed)?;
-            let result = match timeout(LIMIT, call()).await {
+            let result = match timeout(LIMIT, Box::pin(call())).await {
                 Ok(result) => result,
                 Err(_) => Err(Error::Unavailable { message: "no answer within a minute".to_owned(), pause: None }),
             };

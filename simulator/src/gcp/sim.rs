@@ -8,7 +8,7 @@ use super::serve::Request;
 use super::world::World;
 use super::{Gcp, Refusal};
 use crate::faults::Faults;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Rate};
 use crate::server::Answer;
 
 /// What the simulator tells of itself.
@@ -17,11 +17,18 @@ pub(crate) fn ledger(world: &World) -> Ledger {
     let operations = world.under_way().map(|operation| {
         json!({"name": operation.name, "type": operation.kind, "target": operation.target, "status": operation.status(world.now)})
     });
+    let rates = world.rates.busiest().map(|(service, metric, most, limit)| Rate {
+        service: service.into(),
+        metric: metric.into(),
+        most,
+        limit,
+    });
     Ledger {
         now: world.clock.timestamp(world.now),
         entries: world.book.entries(&world.clock, world.now),
         calls,
         calls_total,
+        rates: rates.collect(),
         problems: world.problems.iter().cloned().collect(),
         operations: operations.collect(),
     }
