@@ -49,6 +49,10 @@ impl SandboxClusters {
         let (folder, slot) = self.place(id)?;
         blocking(move || {
             let _alone = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            // What is gone stays gone.
+            if !folder.is_dir() {
+                return Ok(());
+            }
             Ok(sandbox::set_nodes(&folder, Some(nodes))?)
         })
         .await
@@ -164,11 +168,11 @@ fn settings(folder: &Path, wanted: &ClusterShape) -> Settings {
     }
 }
 
-/// A network of loopback addresses for a cluster's load balancers. Those of clusters that run at once differ in all likelihood; where
+/// A network of loopback addresses for a cluster's load balancers, away from the stand-ins of addresses that the simulator reserves. Those of clusters that run at once differ in all likelihood; where
 /// they do not, an address that is in use is passed over.
 fn network(folder: &Path) -> String {
     let hash = Sha256::digest(folder.as_os_str().as_encoded_bytes());
-    format!("127.{}.{}.0/24", 64 + hash[0] % 64, hash[1])
+    format!("127.{}.{}.0/24", 128 + hash[0] % 64, hash[1])
 }
 
 #[cfg(test)]
