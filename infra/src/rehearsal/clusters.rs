@@ -85,19 +85,19 @@ impl SandboxClusters {
 #[async_trait]
 impl Clusters for SandboxClusters {
     async fn start(&self, cluster: &ClusterShape) -> Result<Kubernetes, ClusterError> {
-        self.start_cluster(cluster).await.map_err(told)
+        self.start_cluster(cluster).await.map_err(|failure| told(&failure))
     }
 
     async fn set_nodes(&self, id: &str, nodes: &[simulator::NodeShape]) -> Result<(), ClusterError> {
-        self.set_cluster_nodes(id, nodes.iter().map(shape).collect()).await.map_err(told)
+        self.set_cluster_nodes(id, nodes.iter().map(shape).collect()).await.map_err(|failure| told(&failure))
     }
 
     async fn stop(&self, id: &str) -> Result<(), ClusterError> {
-        self.stop_cluster(id).await.map_err(told)
+        self.stop_cluster(id).await.map_err(|failure| told(&failure))
     }
 }
 
-fn told(failure: Failure) -> ClusterError {
+fn told(failure: &Failure) -> ClusterError {
     ClusterError::new(failure.causes().join(": "))
 }
 
@@ -135,13 +135,12 @@ fn start(folder: &Path, child: &mut Option<Child>, wanted: &ClusterShape) -> Res
     };
     settings.write(folder)?;
     sandbox::set_nodes(folder, Some(nodes))?;
-    let ready = match runs {
-        Some(ready) => ready,
-        None => {
-            let (ready, started) = launcher::spawn(folder, true)?;
-            *child = Some(started);
-            ready
-        }
+    let ready = if let Some(ready) = runs {
+        ready
+    } else {
+        let (ready, started) = launcher::spawn(folder, true)?;
+        *child = Some(started);
+        ready
     };
     let read = |path: &Path| {
         fs::read_to_string(path).map_err(|error| Failure::from(format!("read {}: {error}", path.display())))
