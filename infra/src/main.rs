@@ -27,6 +27,10 @@ use arguments::{Arguments, Command, Sandbox, SandboxCommand};
 use report::{Exit, Problem};
 use settings::Settings;
 
+/// The stack of a thread: as much as the main one has. Values of Google's types take many kilobytes each, and unoptimised code keeps
+/// several of them at once. Only what is used costs memory.
+const STACK_BYTES: usize = 8 << 20;
+
 fn main() -> ExitCode {
     // Processes of a sandbox are this program too, in another role.
     if let Some(ended) = sandbox::entry() {
@@ -61,7 +65,8 @@ fn run(arguments: Arguments) -> Result<Exit, Problem> {
     let settings = Settings::new(&arguments.global)?;
     let (rehearses, faults) = (arguments.global.rehearse, arguments.global.faults);
     // Two threads: one TLS handshake or digest must not hold up everything else, and more would only cost memory.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).thread_stack_size(STACK_BYTES).enable_all().build()?;
     let ended = runtime.block_on(async {
         if rehearses {
             return Box::pin(rehearsal::run(arguments.command, faults, settings)).await;

@@ -50,6 +50,12 @@ impl Act {
     fn is_done(&self) -> bool {
         matches!(self.exit, Ok(Exit::Done))
     }
+
+    fn print(&self, as_json: bool) {
+        if let Err(problem) = &self.exit {
+            problem.print(as_json);
+        }
+    }
 }
 
 /// Runs a command in a simulated cloud. All but those that only look apply the scenario before, and destroy it afterwards.
@@ -140,17 +146,27 @@ impl Stage {
         if acts[0].is_done() {
             acts.extend(self.further(further).await);
         }
-        let which = Which { scenario: None, name: Some(self.scenario.clone()) };
-        let destroy = arguments::Destroy { which, targets: Vec::new(), yes: true, wait: Wait::default() };
-        if !self.settings.json {
-            println!();
+        if !acts[0].is_done() {
+            acts[0].print(self.settings.json);
         }
-        acts.push(self.act("destroy", commands::destroy::run(destroy, &self.settings)).await);
+        // What was refused before anything was made has left nothing to destroy.
+        if self.settings.state.has_journal(&self.settings.state.deployment(&self.scenario)).await? {
+            let which = Which { scenario: None, name: Some(self.scenario.clone()) };
+            let destroy = arguments::Destroy { which, targets: Vec::new(), yes: true, wait: Wait::default() };
+            if !self.settings.json {
+                println!();
+            }
+            acts.push(self.act("destroy", commands::destroy::run(destroy, &self.settings)).await);
+            if !acts[acts.len() - 1].is_done() {
+                acts[acts.len() - 1].print(self.settings.json);
+            }
+        }
         let ledger = self.simulator.ledger();
         self.tell(&acts, &ledger);
         let failed = acts.into_iter().find(|act| !act.is_done());
         match failed {
-            Some(act) => act.exit,
+            // What went wrong was told when it did.
+            Some(act) => Ok(act.exit.unwrap_or_else(|problem| problem.exit)),
             None if ledger.left().next().is_some() => Ok(Exit::Failed),
             None => Ok(Exit::Done),
         }
@@ -169,9 +185,6 @@ impl Stage {
     async fn act(&self, name: &'static str, command: impl Future<Output = Result<Exit, Problem>>) -> Act {
         let began = Instant::now();
         let exit = Box::pin(command).await;
-        if let Err(problem) = &exit {
-            problem.print(self.settings.json);
-        }
         Act { name, seconds: began.elapsed().as_secs_f64() * SPEED, exit }
     }
 
@@ -196,7 +209,7 @@ impl Stage {
         let made: Vec<String> = kinds.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
         anstream::println!("    made      {}: {}", count(ledger.entries.len(), "thing"), made.join(", "));
         anstream::println!("    calls     {}, of which {faults} met a fault", ledger.calls_total);
-        anstream::println!("    cost      {:.2} USD by list prices", ledger.cost());
+        anstream::println!("    cost      {:.2} USD by list prices", ledger.cost().abs());
         if left.is_empty() {
             anstream::println!("  {} nothing is left", style::good("✓"));
         } else {
