@@ -174,7 +174,7 @@ impl Boot<'_> {
 
     /// Whether the cluster works, or comes to work within a while.
     async fn healed(&self, location: &str) -> Result<bool, Error> {
-        let (limit, pause) = (self.gcp.pause(HEAL_LIMIT).max(Duration::from_secs(2)), self.gcp.pause(PAUSE));
+        let (limit, pause) = (self.gcp.pause(HEAL_LIMIT).max(Duration::from_secs(10)), self.gcp.pause(PAUSE));
         let healed = until("the cluster to work", limit, pause, || async {
             match self.gcp.cluster(location, &self.inputs.name).await {
                 Ok(Some(cluster)) if works(&cluster) => Ok(Probe::Ready(true)),
@@ -195,7 +195,7 @@ impl Boot<'_> {
     /// What is wrong with a cluster whose operation said nothing of it.
     async fn broken(&self, location: &str) -> Result<Error, Error> {
         let found = self.gcp.cluster(location, &self.inputs.name).await?;
-        let message = found.as_ref().map_or_else(|| "it is not there".to_owned(), complaint);
+        let message = found.as_deref().map_or_else(|| "it is not there".to_owned(), complaint);
         Ok(if Error::is_stockout_text(&message) {
             Error::Stockout { zone: Some(location.to_owned()), message }
         } else {

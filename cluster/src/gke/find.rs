@@ -102,8 +102,7 @@ impl<'a> Finder<'a> {
         let ours = |cluster: &model::Cluster| {
             cluster.resource_labels.get(names::LABEL).is_some_and(|label| label == deployment)
         };
-        let cluster =
-            clusters.into_iter().find(ours).map(|cluster| Located { location: cluster.location.clone(), cluster });
+        let cluster = clusters.into_iter().find(ours).map(Located::new);
         let email = names::service_account(gcp.project(), deployment);
         let account = match gcp.service_account(&email).await {
             Ok(found) => found.is_some_and(|found| found.description == mark),

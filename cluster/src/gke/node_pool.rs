@@ -125,12 +125,12 @@ impl Work<'_> {
         |text| self.context.progress(text)
     }
 
-    async fn find(&self) -> Result<Option<model::NodePool>, Error> {
+    async fn find(&self) -> Result<Option<Box<model::NodePool>>, Error> {
         self.gcp.node_pool(&self.location, &self.inputs.cluster, &self.inputs.pool.name).await
     }
 
     /// Adopts the pool that is there, changes it, or makes it.
-    async fn run(&self) -> Result<model::NodePool, Error> {
+    async fn run(&self) -> Result<Box<model::NodePool>, Error> {
         match self.find().await? {
             Some(found) if found.status == Status::Error => self.remove().await?,
             Some(found) => {
@@ -150,7 +150,7 @@ impl Work<'_> {
         self.there().await
     }
 
-    async fn there(&self) -> Result<model::NodePool, Error> {
+    async fn there(&self) -> Result<Box<model::NodePool>, Error> {
         self.find().await?.ok_or_else(|| Error::Failed { message: "the node pool was made and is gone".to_owned() })
     }
 

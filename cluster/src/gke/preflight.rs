@@ -285,7 +285,7 @@ impl Look<'_> {
     }
 
     /// Whether the zones of a pool offer its machines and GPUs.
-    async fn offers(&self, pool: &NodePool, regions: &[Region]) -> (Option<MachineType>, Vec<Finding>) {
+    async fn offers(&self, pool: &NodePool, regions: &[Region]) -> (Option<Box<MachineType>>, Vec<Finding>) {
         let zones = self.zones_of_pool(pool, regions);
         let Some(zone) = zones.first() else { return (None, Vec::new()) };
         let gpu = async {

@@ -12,34 +12,28 @@ use super::{Channel, Gpu, GpuDriver, NodePool, Owner, Place, PoolSize, Taint, Ta
 /// What the nodes may do is bound by the roles of their account, not by these.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
-/// The cluster with its first node pool.
-pub(super) fn cluster(inputs: &Inputs) -> model::Cluster {
-    let mut cluster = model::Cluster::new()
-        .set_name(&inputs.name)
-        .set_description(names::mark(&inputs.owner.deployment))
-        .set_resource_labels(labels(&inputs.owner))
-        .set_network(&inputs.network)
-        // Pods and services get ranges of the subnetwork, which Google chooses.
-        .set_ip_allocation_policy(model::IPAllocationPolicy::new().set_use_ip_aliases(true))
-        .set_node_pools([node_pool(&PoolOf::first(inputs))]);
-    if let Some(subnetwork) = &inputs.subnetwork {
-        cluster = cluster.set_subnetwork(subnetwork);
-    }
-    if let Some(version) = &inputs.version {
-        cluster = cluster.set_initial_cluster_version(version);
-    }
-    if let Some(channel) = inputs.channel {
-        cluster = cluster.set_release_channel(model::ReleaseChannel::new().set_channel(release(channel)));
-    }
+/// The cluster with its first node pool. It is some kilobytes large, so it is filled where it is.
+pub(super) fn cluster(inputs: &Inputs) -> Box<model::Cluster> {
+    let mut cluster = Box::<model::Cluster>::default();
+    cluster.name.clone_from(&inputs.name);
+    cluster.description = names::mark(&inputs.owner.deployment);
+    cluster.resource_labels = labels(&inputs.owner);
+    cluster.network.clone_from(&inputs.network);
+    cluster.subnetwork = inputs.subnetwork.clone().unwrap_or_default();
+    // Pods and services get ranges of the subnetwork, which Google chooses.
+    cluster.ip_allocation_policy = Some(model::IPAllocationPolicy::new().set_use_ip_aliases(true));
+    cluster.node_pools = vec![node_pool(&PoolOf::first(inputs))];
+    cluster.initial_cluster_version = inputs.version.clone().unwrap_or_default();
+    cluster.release_channel = inputs.channel.map(|channel| model::ReleaseChannel::new().set_channel(release(channel)));
     if let Place::Region { zones, .. } = &inputs.place {
-        cluster = cluster.set_locations(zones);
+        cluster.locations.clone_from(zones);
     }
     if inputs.private_nodes {
-        cluster = cluster.set_network_config(model::NetworkConfig::new().set_default_enable_private_nodes(true));
+        cluster.network_config = Some(model::NetworkConfig::new().set_default_enable_private_nodes(true));
     }
     if inputs.workload_identity {
         let pool = format!("{}.svc.id.goog", inputs.owner.project);
-        cluster = cluster.set_workload_identity_config(model::WorkloadIdentityConfig::new().set_workload_pool(pool));
+        cluster.workload_identity_config = Some(model::WorkloadIdentityConfig::new().set_workload_pool(pool));
     }
     cluster
 }

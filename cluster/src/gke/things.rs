@@ -18,6 +18,10 @@ use super::failure;
 /// needed them.
 const IN_USE_LIMIT: Duration = Duration::from_mins(10);
 const PAUSE: Duration = Duration::from_secs(5);
+/// How long what was just made may not be seen.
+const SEEN_LIMIT: Duration = Duration::from_mins(1);
+/// Answers take their time, however fast the rest goes.
+const LEAST_LIMIT: Duration = Duration::from_secs(10);
 /// What was made may not be seen at once: lists lag.
 const AGAIN: Policy = Policy { attempts: 4, first_delay: Duration::from_secs(1), max_delay: Duration::from_secs(4) };
 
@@ -180,7 +184,7 @@ async fn retry_until_seen<F>(gcp: &Gcp, look: impl Fn() -> F) -> Result<Found, E
 where
     F: Future<Output = Result<Found, Error>>,
 {
-    let limit = gcp.pause(Duration::from_secs(30));
+    let limit = gcp.pause(SEEN_LIMIT).max(LEAST_LIMIT);
     let seen = until("what was made to be seen", limit, gcp.pause(Duration::from_secs(2)), || async {
         Ok::<_, Error>(match look().await? {
             Found::Nothing => Probe::Pending("it is not there".to_owned()),

@@ -9,7 +9,14 @@ use super::{OtherZones, Owner, Place, names, region_of};
 #[derive(Clone, Debug)]
 pub(super) struct Located {
     pub location: String,
-    pub cluster: model::Cluster,
+    pub cluster: Box<model::Cluster>,
+}
+
+impl Located {
+    /// A cluster as a list has it.
+    pub fn new(cluster: model::Cluster) -> Self {
+        Self { location: cluster.location.clone(), cluster: Box::new(cluster) }
+    }
 }
 
 /// What there is under the name of a cluster.
@@ -52,7 +59,7 @@ async fn everywhere(gcp: &Gcp, place: &Place, name: &str) -> Result<Vec<Located>
     let here = clusters.into_iter().filter(|cluster| {
         cluster.name == name && (region_of(&cluster.location) == place.region() || cluster.location == place.region())
     });
-    Ok(here.map(|cluster| Located { location: cluster.location.clone(), cluster }).collect())
+    Ok(here.map(Located::new).collect())
 }
 
 pub(super) fn is_ours(owner: &Owner, cluster: &model::Cluster) -> bool {

@@ -45,8 +45,7 @@ async fn each_obstacle_is_said_with_what_to_do() {
     })
     .await;
     let gpu = said(&world, |spec| {
-        spec.node_pools[0].gpu =
-            Some(Gpu { kind: "nvidia-tesla-x9".to_owned(), count: 1, driver: GpuDriver::Default });
+        spec.node_pools[0].gpu = Some(Gpu { kind: "nvidia-tesla-x9".to_owned(), count: 1, driver: GpuDriver::Default });
     })
     .await;
     insta::assert_snapshot!("unknown_project", project);

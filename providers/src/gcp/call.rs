@@ -37,14 +37,19 @@ enum Attempt {
 }
 
 impl Gcp {
-    /// Makes a call through one of Google's crates.
-    pub(super) async fn sdk<T, F>(&self, service: Service, repeat: Repeat, call: impl Fn() -> F) -> Result<T, Error>
+    /// Makes a call through one of Google's crates. Its answer is on the heap: some are tens of kilobytes large.
+    pub(super) async fn sdk<T, F>(
+        &self,
+        service: Service,
+        repeat: Repeat,
+        call: impl Fn() -> F,
+    ) -> Result<Box<T>, Error>
     where
         F: Future<Output = Result<T, SdkError>>,
     {
         let endpoint = self.base(service);
         self.attempts(service, repeat, || async {
-            let result = call().await;
+            let result = Box::pin(call()).await.map(Box::new);
             result.map_err(|error| explain(&endpoint, error))
         })
         .await

@@ -28,15 +28,13 @@ pub(super) struct Clients {
 }
 
 macro_rules! build {
-    ($gcp:expr, $client:ident) => {
-        client::$client::builder()
+    ($gcp:expr, $client:ident) => {{
+        let builder = client::$client::builder()
             .with_credentials($gcp.shared.tokens.clone())
             .with_retry_policy(NeverRetry)
-            .with_endpoint($gcp.base(Service::Compute))
-            .build()
-            .await
-            .map_err(|error| Error::Protocol(Box::new(error)))?
-    };
+            .with_endpoint($gcp.base(Service::Compute));
+        Box::pin(builder.build()).await.map_err(|error| Error::Protocol(Box::new(error)))?
+    }};
 }
 
 /// Looks at, makes and deletes things of one sort; the last words are the setters of where it is.
@@ -45,7 +43,7 @@ macro_rules! resource {
      $(, $scope:ident, $set_scope:ident, $scopes:literal)?) => {
         impl Gcp {
             #[doc = concat!("The ", $sort, ", where it is there.")]
-            pub async fn $get(&self, $($scope: &str,)? name: &str) -> Result<Option<model::$model>, Error> {
+            pub async fn $get(&self, $($scope: &str,)? name: &str) -> Result<Option<Box<model::$model>>, Error> {
                 let clients = self.compute_clients().await?;
                 found(self.sdk(Service::Compute, Repeat::Safe, || {
                     clients.$client.get().set_project(&*self.project)$(.$set_scope($scope))?.$set_name(name).send()
@@ -191,7 +189,7 @@ impl Gcp {
     }
 
     /// A machine type, where the zone offers it.
-    pub async fn machine_type(&self, zone: &str, name: &str) -> Result<Option<model::MachineType>, Error> {
+    pub async fn machine_type(&self, zone: &str, name: &str) -> Result<Option<Box<model::MachineType>>, Error> {
         let clients = self.compute_clients().await?;
         let call =
             || clients.machine_types.get().set_project(&*self.project).set_zone(zone).set_machine_type(name).send();

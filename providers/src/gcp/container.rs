@@ -32,12 +32,12 @@ impl Gcp {
                 .with_credentials(self.shared.tokens.clone())
                 .with_retry_policy(NeverRetry)
                 .with_endpoint(self.base(Service::Container));
-            builder.build().await.map_err(|error| Error::Protocol(Box::new(error)))
+            Box::pin(builder.build()).await.map_err(|error| Error::Protocol(Box::new(error)))
         };
         self.shared.container.get_or_try_init(build).await
     }
 
-    async fn gke<'c, T, F>(&'c self, repeat: Repeat, call: impl Fn(&'c Client) -> F) -> Result<T, Error>
+    async fn gke<'c, T, F>(&'c self, repeat: Repeat, call: impl Fn(&'c Client) -> F) -> Result<Box<T>, Error>
     where
         F: Future<Output = Result<T, SdkError>>,
     {
@@ -58,7 +58,7 @@ impl Gcp {
     }
 
     /// The cluster, where it is there.
-    pub async fn cluster(&self, location: &str, name: &str) -> Result<Option<model::Cluster>, Error> {
+    pub async fn cluster(&self, location: &str, name: &str) -> Result<Option<Box<model::Cluster>>, Error> {
         let name = self.cluster_name(location, name);
         found(self.gke(Repeat::Safe, |client| client.get_cluster().set_name(&name).send()).await)
     }
@@ -100,7 +100,12 @@ impl Gcp {
     }
 
     /// The node pool, where it and its cluster are there.
-    pub async fn node_pool(&self, location: &str, cluster: &str, pool: &str) -> Result<Option<model::NodePool>, Error> {
+    pub async fn node_pool(
+        &self,
+        location: &str,
+        cluster: &str,
+        pool: &str,
+    ) -> Result<Option<Box<model::NodePool>>, Error> {
         let name = self.pool_name(location, cluster, pool);
         found(self.gke(Repeat::Safe, |client| client.get_node_pool().set_name(&name).send()).await)
     }
@@ -156,13 +161,13 @@ impl Gcp {
     }
 
     /// Which versions and images a location offers.
-    pub async fn server_config(&self, location: &str) -> Result<model::ServerConfig, Error> {
+    pub async fn server_config(&self, location: &str) -> Result<Box<model::ServerConfig>, Error> {
         let name = self.location(location);
         self.gke(Repeat::Safe, |client| client.get_server_config().set_name(&name).send()).await
     }
 
     /// An operation, as long as Google knows it.
-    pub async fn operation(&self, location: &str, name: &str) -> Result<Option<model::Operation>, Error> {
+    pub async fn operation(&self, location: &str, name: &str) -> Result<Option<Box<model::Operation>>, Error> {
         let name = format!("{}/operations/{name}", self.location(location));
         found(self.gke(Repeat::Safe, |client| client.get_operation().set_name(&name).send()).await)
     }
