@@ -110,7 +110,8 @@ pub fn holds(inventory: &Inventory) -> bool {
     inventory.iter().any(|held| is_google(held.node.address.kind()))
 }
 
-fn is_google(kind: &str) -> bool {
+/// Whether a kind of resource is in Google Cloud.
+pub fn is_google(kind: &str) -> bool {
     kind.starts_with("gcp-") || kind.starts_with("gke-") || kind == "artifact-repository"
 }
 

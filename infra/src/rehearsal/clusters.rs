@@ -49,6 +49,10 @@ impl SandboxClusters {
         let (folder, slot) = self.place(id)?;
         blocking(move || {
             let _alone = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            // What is gone stays gone.
+            if !folder.is_dir() {
+                return Ok(());
+            }
             Ok(sandbox::set_nodes(&folder, Some(nodes))?)
         })
         .await
@@ -81,19 +85,19 @@ impl SandboxClusters {
 #[async_trait]
 impl Clusters for SandboxClusters {
     async fn start(&self, cluster: &ClusterShape) -> Result<Kubernetes, ClusterError> {
-        self.start_cluster(cluster).await.map_err(told)
+        self.start_cluster(cluster).await.map_err(|failure| told(&failure))
     }
 
     async fn set_nodes(&self, id: &str, nodes: &[simulator::NodeShape]) -> Result<(), ClusterError> {
-        self.set_cluster_nodes(id, nodes.iter().map(shape).collect()).await.map_err(told)
+        self.set_cluster_nodes(id, nodes.iter().map(shape).collect()).await.map_err(|failure| told(&failure))
     }
 
     async fn stop(&self, id: &str) -> Result<(), ClusterError> {
-        self.stop_cluster(id).await.map_err(told)
+        self.stop_cluster(id).await.map_err(|failure| told(&failure))
     }
 }
 
-fn told(failure: Failure) -> ClusterError {
+fn told(failure: &Failure) -> ClusterError {
     ClusterError::new(failure.causes().join(": "))
 }
 
@@ -131,13 +135,12 @@ fn start(folder: &Path, child: &mut Option<Child>, wanted: &ClusterShape) -> Res
     };
     settings.write(folder)?;
     sandbox::set_nodes(folder, Some(nodes))?;
-    let ready = match runs {
-        Some(ready) => ready,
-        None => {
-            let (ready, started) = launcher::spawn(folder, true)?;
-            *child = Some(started);
-            ready
-        }
+    let ready = if let Some(ready) = runs {
+        ready
+    } else {
+        let (ready, started) = launcher::spawn(folder, true)?;
+        *child = Some(started);
+        ready
     };
     let read = |path: &Path| {
         fs::read_to_string(path).map_err(|error| Failure::from(format!("read {}: {error}", path.display())))
@@ -164,11 +167,11 @@ fn settings(folder: &Path, wanted: &ClusterShape) -> Settings {
     }
 }
 
-/// A network of loopback addresses for a cluster's load balancers. Those of clusters that run at once differ in all likelihood; where
+/// A network of loopback addresses for a cluster's load balancers, away from the stand-ins of addresses that the simulator reserves. Those of clusters that run at once differ in all likelihood; where
 /// they do not, an address that is in use is passed over.
 fn network(folder: &Path) -> String {
     let hash = Sha256::digest(folder.as_os_str().as_encoded_bytes());
-    format!("127.{}.{}.0/24", 64 + hash[0] % 64, hash[1])
+    format!("127.{}.{}.0/24", 128 + hash[0] % 64, hash[1])
 }
 
 #[cfg(test)]
