@@ -335,3 +335,96 @@ pub fn register(registry: &mut Behaviours, gcp: &Gcp) {
     registry.register(drain::KIND, drain::Drains(gcp.clone()));
     registry.register(context::KIND, context::KubeconfigContext);
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn spec() -> Spec {
+        let pool = |name: &str, more: Value| {
+            let mut pool = json!({ "name": name, "machine_type": "e2-standard-4" });
+            pool.as_object_mut().expect("a table").extend(more.as_object().cloned().unwrap_or_default());
+            serde_json::from_value(pool).expect("a node pool")
+        };
+        let gpu = json!({
+            "size": { "autoscaling": { "min": 0, "max": 2 } },
+            "spot": true,
+            "gpu": { "type": "nvidia-tesla-t4", "count": 1, "driver": "latest" },
+            "labels": { "tier": "gpu" },
+            "taints": [{ "key": "dedicated", "value": "gpu", "effect": "NoSchedule" }],
+            "zones": ["us-central1-a"],
+        });
+        Spec {
+            deployment: "demo".to_owned(),
+            project: "a-project".to_owned(),
+            place: Place::Zone { zone: "us-central1-a".to_owned(), others: OtherZones::Any },
+            version: Some("1.34".to_owned()),
+            channel: Some(Channel::Regular),
+            network: Network::default(),
+            private_nodes: true,
+            workload_identity: true,
+            service_account: None,
+            node_pools: vec![pool("default-pool", json!({ "size": { "count": 2 } })), pool("gpu", gpu)],
+            disks: vec![Disk {
+                name: "data".to_owned(),
+                size_gigabytes: 100,
+                disk_type: Some("pd-ssd".to_owned()),
+                zone: None,
+                snapshot: true,
+            }],
+            addresses: vec!["web".to_owned()],
+            load_balancers: 1,
+            claims_gigabytes: 10,
+            registry: Some(Registry { location: "us-central1".to_owned() }),
+            kubeconfig: "/state/demo/kubeconfig".into(),
+            user_kubeconfig: Some("/home/me/.kube/config".into()),
+            token_program: vec!["infra".to_owned(), "token".to_owned()],
+        }
+    }
+
+    fn declared(spec: &Spec) -> Graph {
+        let mut graph = Graph::default();
+        declare(spec, &mut graph).unwrap();
+        graph
+    }
+
+    #[test]
+    fn a_deployment_declares_everything_that_a_cluster_needs_and_leaves() {
+        let graph = declared(&spec());
+        insta::assert_json_snapshot!("graph", graph.in_order().unwrap());
+    }
+
+    #[test]
+    fn what_exists_is_used_and_not_declared() {
+        let network = Network::Given { network: "shared".to_owned(), subnetwork: Some("nodes".to_owned()) };
+        let account = Some("nodes@a-project.iam.gserviceaccount.com".to_owned());
+        let spec = Spec { network, service_account: account, private_nodes: false, registry: None, ..spec() };
+        let graph = declared(&spec);
+        let kinds: std::collections::BTreeSet<&str> = graph.nodes().map(|node| node.address.kind()).collect();
+        for absent in ["gcp-network", "gcp-subnetwork", "gcp-router", "gcp-service-account", "artifact-repository"] {
+            assert!(!kinds.contains(absent), "{absent}");
+        }
+        let cluster = graph.nodes().find(|node| node.address.kind() == cluster::KIND).unwrap();
+        assert_eq!((&cluster.inputs["network"], &cluster.inputs["subnetwork"]), (&json!("shared"), &json!("nodes")));
+    }
+
+    /// What is sent to Google is a table of the API's own fields: the simulator refuses others.
+    #[test]
+    fn a_cluster_is_sent_with_all_that_was_asked_for() {
+        let graph = declared(&spec());
+        let of_kind = |kind: &str| graph.nodes().find(|node| node.address.kind() == kind).unwrap();
+        let inputs: cluster::Inputs = serde_json::from_value(of_kind(cluster::KIND).inputs.clone()).unwrap();
+        insta::assert_json_snapshot!("sent_cluster", json!(*shape::cluster(&inputs)));
+        let pool = graph.get(&Address::new(node_pool::KIND, "gpu")).unwrap();
+        let inputs: node_pool::Inputs = serde_json::from_value(pool.inputs.clone()).unwrap();
+        let sent = shape::node_pool(&shape::PoolOf {
+            owner: &inputs.owner,
+            pool: &inputs.pool,
+            service_account: &inputs.service_account,
+            workload_identity: true,
+        });
+        insta::assert_json_snapshot!("sent_pool", json!(sent));
+    }
+}

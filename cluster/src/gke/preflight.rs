@@ -57,10 +57,11 @@ impl Finding {
 
     /// What a question that failed means. Without the API the question is for later; without the right it cannot be answered.
     fn of_error(about: &'static str, error: &Error) -> Option<Self> {
-        let level = match error {
-            Error::ApiDisabled { .. } => return None,
-            Error::Permission { .. } => Level::Warning,
-            _ => Level::Error,
+        let (level, about) = match error {
+            Error::ApiDisabled { .. } if about != "apis" => return None,
+            Error::Permission { .. } => (Level::Warning, about),
+            Error::Unauthenticated { .. } => (Level::Error, "credentials"),
+            _ => (Level::Error, about),
         };
         let mut what = error.to_string();
         if let Some(cause) = std::error::Error::source(error) {
@@ -90,8 +91,14 @@ pub async fn preflight(gcp: &Gcp, spec: &Spec) -> Vec<Finding> {
         look.version().boxed(),
     ];
     let mut findings: Vec<Finding> = join_all(looks).await.into_iter().flatten().collect();
-    // A project that is not there, or no right at all, is found by every question.
-    findings.sort_by(|one, other| (one.level, one.about).cmp(&(other.level, other.about)));
+    // A token that is refused, or a project that is not there, makes all other answers worthless.
+    for reason in ["credentials", "project"] {
+        let is_reason = |finding: &Finding| finding.about == reason && finding.level == Level::Error;
+        if findings.iter().any(is_reason) {
+            findings.retain(is_reason);
+        }
+    }
+    findings.sort_by(|one, other| (one.level, one.about, &one.what).cmp(&(other.level, other.about, &other.what)));
     findings.dedup_by(|one, other| one.what == other.what);
     findings
 }
@@ -178,7 +185,8 @@ impl Look<'_> {
         let cluster = async {
             match whereabouts::look(self.gcp, &owner, &self.spec.place, &name).await {
                 Ok(Whereabouts::Foreign(whose)) => Some(taken("GKE cluster", &name, &whose)),
-                Ok(_) => None,
+                // That the place does not exist is said elsewhere.
+                Ok(_) | Err(Error::Invalid { .. }) => None,
                 Err(error) => Finding::of_error("names", &error),
             }
         };

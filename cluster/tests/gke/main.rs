@@ -20,7 +20,7 @@ fn rule(kind: FaultKind, method: &str) -> Faults {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_is_made_once_and_nothing_is_left_afterwards() {
-    let mut world = World::new().await;
+    let mut world = World::with(Faults::default(), preflight::fresh).await;
     let mut spec = world.spec();
     spec.private_nodes = true;
     spec.registry = Some(Images { location: "us-central1".to_owned() });

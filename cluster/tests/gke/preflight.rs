@@ -18,6 +18,12 @@ async fn said(world: &World, change: impl FnOnce(&mut cluster::gke::Spec)) -> St
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// Nothing but what every new project has is enabled.
+pub fn fresh(project: &mut Project) {
+    let first = ["cloudbilling", "cloudresourcemanager", "iam", "serviceusage"];
+    project.services = first.map(|name| format!("{name}.googleapis.com")).into();
+}
+
 async fn of_project(change: impl FnOnce(&mut Project)) -> String {
     let world = World::with(simulator::Faults::default(), change).await;
     said(&world, |_| ()).await
@@ -64,8 +70,9 @@ async fn what_the_project_lacks_is_said_with_what_to_do() {
     insta::assert_snapshot!("short_quota", quota);
     let denied = of_project(|project| project.denied.extend(["container.clusters.create".to_owned()])).await;
     insta::assert_snapshot!("denied_permission", denied);
-    let disabled = of_project(|project| project.services.clear()).await;
-    insta::assert_snapshot!("disabled_apis", disabled);
+    insta::assert_snapshot!("disabled_apis", of_project(fresh).await);
+    let none = of_project(|project| project.services.clear()).await;
+    insta::assert_snapshot!("no_api_at_all", none);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
