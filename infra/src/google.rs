@@ -1,5 +1,6 @@
 //! Google Cloud as options, environment and gcloud's own settings say it.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -108,6 +109,13 @@ impl Google {
 /// Whether something of a deployment is in Google Cloud, or may be.
 pub fn holds(inventory: &Inventory) -> bool {
     inventory.iter().any(|held| is_google(held.node.address.kind()))
+}
+
+/// The projects that something of a deployment is in, or may be.
+pub fn projects(inventory: &Inventory) -> BTreeSet<String> {
+    let held = inventory.iter().filter(|held| is_google(held.node.address.kind()));
+    let inputs = held.map(|held| &held.node.inputs);
+    inputs.filter_map(|inputs| inputs["owner"]["project"].as_str().or(inputs["project"].as_str())).map(str::to_owned).collect()
 }
 
 /// Whether a kind of resource is in Google Cloud.

@@ -8,8 +8,7 @@ use std::time::Instant;
 
 use providers::gcp::{self, Credentials};
 use serde_json::json;
-use sha2::{Digest, Sha256};
-use simulator::{Faults, Identity, Ledger, Options, Project, Running};
+use simulator::{Faults, Ledger, Options, Project, Running};
 use tempfile::TempDir;
 
 use crate::arguments::{self, Command, Provider, Wait, Wanted, Which};
@@ -24,6 +23,8 @@ use clusters::SandboxClusters;
 
 /// Simulated seconds for each real one: a cluster that takes six minutes is there after six seconds.
 const SPEED: f64 = 60.0;
+/// How often a command is run at most that faults have made fail.
+const MOST_TIMES: usize = 5;
 /// The project where nobody names one.
 const PROJECT: &str = "rehearsal";
 /// The zone where nobody names one.
@@ -35,6 +36,7 @@ struct Stage {
     simulator: Running,
     settings: Settings,
     scenario: String,
+    has_faults: bool,
     /// The deployments' folders and the clusters; goes with the rehearsal.
     _folder: TempDir,
 }
@@ -108,18 +110,19 @@ async fn stage(which: &Which, faults: Option<u64>, settings: Settings) -> Result
     let project = named.unwrap_or_else(|| PROJECT.to_owned());
     let location = settings.google.location().unwrap_or_else(|| ZONE.to_owned());
     let folder = tempfile::Builder::new().prefix("infra-rehearsal-").tempdir()?;
-    let token = token(folder.path());
     let mut options = Options::new(Arc::new(SandboxClusters::new(folder.path().join("clusters"))));
     options.speed = SPEED;
     options.projects = vec![Project::new(&project)];
-    options.tokens = vec![Identity { token: token.clone(), email: ACCOUNT.to_owned() }];
     if let Some(seed) = faults {
         (options.seed, options.faults) = (seed, Faults::by_seed(seed));
     }
     let simulator = simulator::start(options).await?;
     let google = gcp::Settings {
         project,
-        credentials: Credentials::Token(token),
+        // A login as a person has one, so that tokens expire and are renewed.
+        credentials: Credentials::Json(json!({
+            "type": "authorized_user", "client_id": PROJECT, "client_secret": PROJECT, "refresh_token": ACCOUNT,
+        })),
         endpoint: Some(simulator.url()),
         pace: SPEED,
     };
@@ -130,46 +133,53 @@ async fn stage(which: &Which, faults: Option<u64>, settings: Settings) -> Result
         google: Google::rehearsed(google, Some(location)),
         ..settings
     };
-    Ok(Stage { simulator, settings, scenario: name, _folder: folder })
-}
-
-/// A token that nobody guesses: the folder's name is drawn at random.
-fn token(folder: &std::path::Path) -> String {
-    let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
-    digest.iter().fold("rehearsal-".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+    Ok(Stage { simulator, settings, scenario: name, has_faults: faults.is_some(), _folder: folder })
 }
 
 impl Stage {
     /// Applies, runs a further command where there is one, destroys, and tells what the cloud has seen of it.
     async fn whole(&self, apply: arguments::Apply, further: Option<Command>) -> Result<Exit, Problem> {
-        let mut acts = vec![self.act("apply", commands::apply::run(apply, &self.settings)).await];
-        if acts[0].is_done() {
+        let mut acts = self.until_done("apply", || commands::apply::run(apply.clone(), &self.settings)).await;
+        if acts.last().is_some_and(Act::is_done) {
             acts.extend(self.further(further).await);
-        }
-        if !acts[0].is_done() {
-            acts[0].print(self.settings.json);
         }
         // What was refused before anything was made has left nothing to destroy.
         if self.settings.state.has_journal(&self.settings.state.deployment(&self.scenario)).await? {
             let which = Which { scenario: None, name: Some(self.scenario.clone()) };
             let destroy = arguments::Destroy { which, targets: Vec::new(), yes: true, wait: Wait::default() };
-            if !self.settings.json {
-                println!();
-            }
-            acts.push(self.act("destroy", commands::destroy::run(destroy, &self.settings)).await);
-            if !acts[acts.len() - 1].is_done() {
-                acts[acts.len() - 1].print(self.settings.json);
-            }
+            acts.extend(self.until_done("destroy", || commands::destroy::run(destroy.clone(), &self.settings)).await);
         }
         let ledger = self.simulator.ledger();
         self.tell(&acts, &ledger);
-        let failed = acts.into_iter().find(|act| !act.is_done());
+        // What failed and then went well was the same command again, as a person would type it.
+        let settled = |act: &Act| acts.iter().rfind(|other| other.name == act.name).is_some_and(Act::is_done);
+        let failed = acts.iter().position(|act| !settled(act));
+        let failed = failed.map(|index| acts.swap_remove(index));
         match failed {
             // What went wrong was told when it did.
             Some(act) => Ok(act.exit.unwrap_or_else(|problem| problem.exit)),
             None if ledger.left().next().is_some() => Ok(Exit::Failed),
             None => Ok(Exit::Done),
         }
+    }
+
+    /// Runs a command and, while faults are asked for and it fails, the same one again, some times.
+    async fn until_done<F: Future<Output = Result<Exit, Problem>>>(
+        &self,
+        name: &'static str,
+        command: impl Fn() -> F,
+    ) -> Vec<Act> {
+        let mut acts: Vec<Act> = Vec::new();
+        let most = if self.has_faults { MOST_TIMES } else { 1 };
+        while acts.len() < most && !acts.last().is_some_and(Act::is_done) {
+            if !self.settings.json && (name != "apply" || !acts.is_empty()) {
+                println!();
+            }
+            let act = self.act(name, command()).await;
+            act.print(self.settings.json);
+            acts.push(act);
+        }
+        acts
     }
 
     async fn further(&self, command: Option<Command>) -> Option<Act> {

@@ -244,6 +244,7 @@ fn shape(world: &World, key: &str) -> ClusterShape {
         token_review: format!("{}/sim/tokenreview", world.base),
         registry: world.base.clone(),
         registry_hosts: crate::gcp::artifacts::hosts(),
+        node_token: format!("{}/sim/nodetoken/{}", world.base, text("id")),
     }
 }
 
