@@ -251,7 +251,7 @@ impl Builder<'_> {
             network,
             own_network,
         };
-        let title = format!("nothing left behind by {}", self.name);
+        let title = format!("leftovers of {}", self.name);
         let name = self.name.clone();
         self.add((remains::KIND, &name), title, &inputs, needs.into_iter().map(Need::from).collect())
     }

@@ -12,6 +12,7 @@ use futures::{TryStreamExt, stream};
 use providers::credentials;
 use providers::docker::Credentials;
 use providers::registry::{self, Blob, Logins, Repository};
+use providers::retry::{Policy, Verdict, retry};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
@@ -39,16 +40,47 @@ impl Pushes {
         Self { store, docker_config: options.docker_config.clone(), logins: options.logins.clone() }
     }
 
-    /// The repository as it is spoken to.
-    async fn repository(&self, to: &str, tag: &str) -> Result<Repository, Failure> {
+    /// Pushes; once more with another login where a cloud's was refused, and some times more while the connection breaks.
+    async fn push(&self, to: &str, manifest: &Manifest, bytes: Bytes, store: &Arc<Store>) -> Result<(String, u64), Failure> {
+        let digest = crate::digest::of_bytes(&bytes);
+        let blobs: Vec<Blob> =
+            manifest.blobs().map(|blob| Blob { digest: blob.digest.clone(), size: blob.size }).collect();
+        let open = |wanted: &Blob| {
+            let blob = manifest.blobs().find(|blob| blob.digest == wanted.digest).expect("it is one of them");
+            content(store.clone(), blob.clone())
+        };
+        let (blobs, digest, open) = (&blobs, &digest, &open);
+        let push = |login: Option<Credentials>| {
+            let bytes = bytes.clone();
+            async move {
+                // A registry may collect what no tag refers to.
+                let repository = self.repository(to, &digest[7..19], login.as_ref())?;
+                repository.push(blobs, (bytes, oci::MANIFEST, digest), open).await
+            }
+        };
+        let again = |error: &registry::Error| if error.is_passing() { Verdict::Again } else { Verdict::Final };
         let login = self.login(to).await?;
-        let registry = registry::registry_of(to).map_err(explain)?;
+        let pushed = retry(&Policy::SHORT, again, || push(login.clone())).await;
+        let renewed = match (&pushed, &self.logins, &login) {
+            (Err(registry::Error::Unauthorized { .. }), Some(logins), Some(login)) => logins.was_refused(login).await,
+            _ => false,
+        };
+        if !renewed {
+            return pushed.map_err(explain);
+        }
+        let login = self.login(to).await?;
+        retry(&Policy::SHORT, again, || push(login.clone())).await.map_err(explain)
+    }
+
+    /// The repository as it is spoken to.
+    fn repository(&self, to: &str, tag: &str, login: Option<&Credentials>) -> Result<Repository, registry::Error> {
+        let registry = registry::registry_of(to)?;
         let stands_in = self.logins.as_ref().and_then(|logins| logins.stands_in(&registry));
         let spoken_to = match (stands_in, to.strip_prefix(&registry)) {
             (Some(address), Some(path)) => format!("{address}{path}"),
             _ => to.to_owned(),
         };
-        Repository::new(&spoken_to, tag, login.as_ref()).map_err(explain)
+        Repository::new(&spoken_to, tag, login)
     }
 
     async fn login(&self, repository: &str) -> Result<Option<Credentials>, Failure> {
@@ -70,7 +102,8 @@ impl Pushes {
     async fn look(&self, held: &Held) -> Result<Observation, Failure> {
         let inputs: Inputs = serde_json::from_value(held.node.inputs.clone())?;
         let digest = held.outputs["digest"].as_str().unwrap_or_default();
-        let repository = self.repository(&inputs.to, "latest").await?;
+        let login = self.login(&inputs.to).await?;
+        let repository = self.repository(&inputs.to, "latest", login.as_ref()).map_err(explain)?;
         let there = repository.has(digest).await.map_err(explain)?;
         Ok(if there { Observation::AsRecorded } else { Observation::Absent })
     }
@@ -134,18 +167,8 @@ impl Resource for Pushes {
             compressed(&opened, &manifest)
         });
         let (manifest, bytes) = prepared.await.expect("compressing does not panic").map_err(explain_store)?;
-        let digest = crate::digest::of_bytes(&bytes);
-        // A registry may collect what no tag refers to.
-        let repository = self.repository(&inputs.to, &digest[7..19]).await?;
         context.progress(format!("pushing to {}", inputs.to));
-        let blobs: Vec<Blob> =
-            manifest.blobs().map(|blob| Blob { digest: blob.digest.clone(), size: blob.size }).collect();
-        let open = |wanted: &Blob| {
-            let blob = manifest.blobs().find(|blob| blob.digest == wanted.digest).expect("it is one of them");
-            content(store.clone(), blob.clone())
-        };
-        let pushed = repository.push(&blobs, (bytes.into(), oci::MANIFEST, &digest), open).await;
-        let (digest, sent) = pushed.map_err(explain)?;
+        let (digest, sent) = self.push(&inputs.to, &manifest, bytes.into(), &store).await?;
         context.progress(format!("{:.1} MB sent", megabytes(sent)));
         Ok(json!({ "reference": format!("{}@{digest}", inputs.to), "digest": digest, "sent_bytes": sent }))
     }

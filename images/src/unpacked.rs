@@ -54,7 +54,7 @@ impl UnpackedImages {
             .map_err(|error| explain_store(error).hint("run the same command again: the image is then made anew"))?;
         let hex = unpack(&store, &manifest, &descriptor, &inputs.place.folder).map_err(|error| match error {
             UnpackError::Store(error) => explain_store(error),
-            error => Failure::from(error),
+            UnpackError::Files(error) => Failure::from(error),
         })?;
         self.rename(&inputs.place, Some((inputs.reference.clone(), hex)))
     }

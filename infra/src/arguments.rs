@@ -195,7 +195,7 @@ pub enum Command {
 }
 
 /// `infra apply`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(
     after_help = "SCENARIO may also be a file that `infra plan --save` wrote: it is carried out as it is, or not at all."
 )]
@@ -335,7 +335,7 @@ pub struct Open {
 }
 
 /// `infra destroy`
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Destroy {
     /// Which deployment.
     #[command(flatten)]

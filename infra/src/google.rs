@@ -1,5 +1,6 @@
 //! Google Cloud as options, environment and gcloud's own settings say it.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -110,7 +111,15 @@ pub fn holds(inventory: &Inventory) -> bool {
     inventory.iter().any(|held| is_google(held.node.address.kind()))
 }
 
-fn is_google(kind: &str) -> bool {
+/// The projects that something of a deployment is in, or may be.
+pub fn projects(inventory: &Inventory) -> BTreeSet<String> {
+    let held = inventory.iter().filter(|held| is_google(held.node.address.kind()));
+    let inputs = held.map(|held| &held.node.inputs);
+    inputs.filter_map(|inputs| inputs["owner"]["project"].as_str().or(inputs["project"].as_str())).map(str::to_owned).collect()
+}
+
+/// Whether a kind of resource is in Google Cloud.
+pub fn is_google(kind: &str) -> bool {
     kind.starts_with("gcp-") || kind.starts_with("gke-") || kind == "artifact-repository"
 }
 

@@ -30,7 +30,6 @@ pub fn log_file(folder: &Path) -> PathBuf {
 impl Launcher for SelfLauncher {
     async fn start(&self, folder: &Path, nodes: Option<usize>) -> Result<Running, Failure> {
         let folder = folder.to_owned();
-        let nodes = nodes.map(|count| (count > 1).then(|| NodeShape::machines(count)));
         blocking(move || start(&folder, nodes)).await
     }
 
@@ -70,10 +69,10 @@ fn running(ready: Ready) -> Running {
     Running { pid: ready.pid, server: format!("https://{}", ready.address), kubeconfig: ready.kubeconfig }
 }
 
-fn start(folder: &Path, nodes: Option<Option<Vec<NodeShape>>>) -> Result<Running, Failure> {
+fn start(folder: &Path, nodes: Option<usize>) -> Result<Running, Failure> {
     let runs = settle(folder)?;
-    if let Some(nodes) = nodes {
-        sandbox::set_nodes(folder, nodes)?;
+    if let Some(count) = nodes {
+        sandbox::set_nodes(folder, (count > 1).then(|| NodeShape::machines(count)))?;
     }
     match runs {
         Some(ready) => Ok(running(ready)),

@@ -127,6 +127,20 @@ impl Prepared {
     }
 }
 
+/// Where a scenario shall run and, where that is a cloud, the cluster that it wants there.
+pub async fn cloud(
+    request: &Request,
+    inventory: &Inventory,
+    settings: &Settings,
+) -> Result<(Provider, Option<cluster::gke::Spec>), Problem> {
+    let provider = request.provider(inventory, settings)?;
+    if provider != Provider::Gke {
+        return Ok((provider, None));
+    }
+    let lowering = target_of(&request.deployment, &request.target, provider, inventory, settings);
+    Ok((provider, scenarios::lower(&request.scenario, &lowering).await?.gke))
+}
+
 /// Makes the plan. Changes nothing but caches. A saved plan is refused where this is not the same one any more.
 pub async fn prepare(
     request: &Request,

@@ -199,6 +199,13 @@ impl crate::registry::Logins for Gcp {
         Ok(Some(crate::docker::Credentials::Password { username: REGISTRY_USER.to_owned(), password }))
     }
 
+    async fn was_refused(&self, login: &crate::docker::Credentials) -> bool {
+        let crate::docker::Credentials::Password { password, .. } = login else { return false };
+        let refused = Token::new(password);
+        self.token_was_refused(&refused).await;
+        Gcp::token(self).await.is_ok_and(|token| token != refused)
+    }
+
     fn stands_in(&self, registry: &str) -> Option<String> {
         let endpoint = self.endpoint().filter(|_| is_registry(registry))?;
         Some(endpoint.split_once("://").map_or(endpoint, |(_, address)| address).to_owned())

@@ -74,6 +74,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether another attempt may succeed without anybody doing something: the connection broke, or the registry is not well.
+    pub fn is_passing(&self) -> bool {
+        let unwell = ["status 429", "status 500", "status 502", "status 503", "status 504"];
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Refused { message, .. } => unwell.iter().any(|status| message.starts_with(status)),
+            _ => false,
+        }
+    }
+
     /// What the person can do, where that is known.
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -92,6 +102,9 @@ impl Error {
 pub trait Logins: std::fmt::Debug + Send + Sync {
     /// The login at a registry (`host` or `host:port`), where it is one of the cloud's.
     async fn login(&self, registry: &str) -> Result<Option<Credentials>, Box<dyn StdError + Send + Sync>>;
+
+    /// Says that a login was refused; returns whether the next one may be another.
+    async fn was_refused(&self, login: &Credentials) -> bool;
 
     /// The address that stands for a registry in a rehearsal, as `host:port`; usually there is none.
     fn stands_in(&self, registry: &str) -> Option<String>;

@@ -5,7 +5,8 @@
 //! another port of 127.0.0.1 in place of `PORT`; while that is taken the service waits for it.
 //!
 //! With a network for load balancers each of them has an address of its own there: the one that `spec.loadBalancerIP` or the
-//! annotation `infra/load-balancer-address` asks for, or the one that it had before, or a free one.
+//! annotation `infra/load-balancer-address` asks for, or the one that it had before, or a free one. An address of the internet is
+//! stood in for by the loopback address that ends like it.
 
 use crate::loopback::LoopbackNetwork;
 use apiserver::{Api, User, WriteOptions};
@@ -110,13 +111,10 @@ impl Wanted {
             return Ok((1..=last).map(|part| Ipv4Addr::new(127, 0, 0, part)).collect());
         };
         match &self.address {
-            Some(Ok(address)) if !address.is_loopback() => {
-                Err(format!("{address} is no loopback address, and a load balancer can have no others here"))
-            }
-            Some(Ok(address)) if taken.contains(address) => {
+            Some(Ok(address)) if taken.contains(&stand_in(*address)) => {
                 Err(format!("{address} is in use by another load balancer"))
             }
-            Some(Ok(address)) => Ok(vec![*address]),
+            Some(Ok(address)) => Ok(vec![stand_in(*address)]),
             Some(Err(why)) => Err(why.clone()),
             None => {
                 let before = before.filter(|address| network.contains(*address) && !taken.contains(address));
@@ -132,6 +130,12 @@ fn asked_address(service: &Value) -> Option<Result<Ipv4Addr, String>> {
     let asked = [&service["spec"]["loadBalancerIP"], &service["metadata"]["annotations"][ADDRESS]];
     let text = asked.into_iter().filter_map(Value::as_str).find(|text| !text.is_empty())?;
     Some(text.parse().map_err(|_| format!("{text:?} is no address of IPv4")))
+}
+
+/// The loopback address that stands in for an address: the one that ends like it. This machine cannot have any other.
+fn stand_in(address: Ipv4Addr) -> Ipv4Addr {
+    let [_, second, third, fourth] = address.octets();
+    Ipv4Addr::new(127, second, third, fourth)
 }
 
 /// The address that a service's load balancer had, by its status.
@@ -351,10 +355,16 @@ mod tests {
             Wanted::read(&service)
         };
         assert_eq!(first(&asks("spec", "loadBalancerIP", "127.9.9.9"), None), Ok(Ipv4Addr::new(127, 9, 9, 9)));
+        let outside = asks("spec", "loadBalancerIP", "34.64.0.5");
+        assert_eq!(
+            first(&outside, None),
+            Ok(Ipv4Addr::new(127, 64, 0, 5)),
+            "an address of the internet has a stand-in"
+        );
         let by_annotation =
             json!({ "metadata": { "annotations": { ADDRESS: "127.20.0.6" } }, "spec": { "type": "LoadBalancer" } });
         assert_eq!(first(&Wanted::read(&by_annotation), None), Ok(address(6)));
-        for (text, why) in [("127.20.0.1", "in use"), ("34.1.2.3", "no loopback address"), ("x", "no address")] {
+        for (text, why) in [("127.20.0.1", "in use"), ("34.20.0.1", "in use"), ("x", "no address")] {
             let refused = first(&asks("spec", "loadBalancerIP", text), None).expect_err(text);
             assert!(refused.contains(why), "{refused}");
         }

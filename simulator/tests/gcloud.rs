@@ -23,9 +23,9 @@ const STORIES: [(&str, Story); 8] = [
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let missing = Command::new("gcloud").arg("--version").output().is_err();
+    let missing = program().is_none();
     if missing {
-        println!("skipped: gcloud: it is not installed here");
+        println!("skipped: gcloud: INFRA_TEST_GCLOUD names no gcloud");
     }
     let trials = STORIES.map(|(name, story)| {
         Trial::test(name, move || {
@@ -36,6 +36,11 @@ fn main() -> ExitCode {
         .with_ignored_flag(missing)
     });
     libtest_mimic::run(&arguments, trials.into()).exit_code()
+}
+
+/// The gcloud to test with.
+fn program() -> Option<std::ffi::OsString> {
+    std::env::var_os("INFRA_TEST_GCLOUD").filter(|program| !program.is_empty())
 }
 
 /// A simulator with a configuration of gcloud that leads to it.
@@ -84,7 +89,7 @@ impl Cloud {
 
     fn command(&self, arguments: &str) -> Command {
         let (folder, url) = (self.folder.path(), self.running.url());
-        let mut command = Command::new("gcloud");
+        let mut command = Command::new(program().unwrap_or_default());
         command.args(arguments.split_whitespace()).arg("--format=json");
         command.env("CLOUDSDK_CONFIG", folder.join("config")).env("KUBECONFIG", folder.join("kubeconfig"));
         command.env("CLOUDSDK_AUTH_ACCESS_TOKEN_FILE", folder.join("token")).env("CLOUDSDK_CORE_PROJECT", "demo");
@@ -123,7 +128,8 @@ fn holds(text: &str, wanted: &str) -> Result<(), Failed> {
 }
 
 fn clusters(cloud: &Cloud) -> Result<(), Failed> {
-    let forms = "--num-nodes=2 --disk-size=30 --disk-type=pd-standard --machine-type=e2-standard-2 --image-type=COS_CONTAINERD";
+    let forms =
+        "--num-nodes=2 --disk-size=30 --disk-type=pd-standard --machine-type=e2-standard-2 --image-type=COS_CONTAINERD";
     cloud.run(&format!("container clusters create c {ZONE} {forms} --labels=infra-deployment=test"))?;
     let listed = cloud.run("container clusters list")?;
     same(&listed[0]["status"], "RUNNING")?;
@@ -136,7 +142,10 @@ fn clusters(cloud: &Cloud) -> Result<(), Failed> {
     cloud.run(&format!("container clusters get-credentials c {ZONE}"))?;
     let kubeconfig = std::fs::read_to_string(cloud.folder.path().join("kubeconfig"))?;
     holds(&kubeconfig, "https://192.0.2.1")?;
-    holds(&cloud.refused(&format!("container clusters create c {ZONE} {forms}"))?, "Already exists: projects/demo/zones/us-central1-a/clusters/c.")?;
+    holds(
+        &cloud.refused(&format!("container clusters create c {ZONE} {forms}"))?,
+        "Already exists: projects/demo/zones/us-central1-a/clusters/c.",
+    )?;
     let huge = format!("container clusters create d {ZONE} --num-nodes=40 --machine-type=e2-standard-2");
     holds(&cloud.refused(&huge)?, "Insufficient regional quota to satisfy request: resource \"CPUS\"")?;
     cloud.run(&format!("container clusters update c {ZONE} --update-labels=a=b"))?;
@@ -147,11 +156,15 @@ fn clusters(cloud: &Cloud) -> Result<(), Failed> {
 }
 
 fn node_pools(cloud: &Cloud) -> Result<(), Failed> {
-    cloud.run(&format!("container clusters create c {REGION} --num-nodes=1 --disk-size=20 --spot --enable-private-nodes \
-                        --enable-ip-alias --master-ipv4-cidr=172.16.0.0/28"))?;
+    cloud.run(&format!(
+        "container clusters create c {REGION} --num-nodes=1 --disk-size=20 --spot --enable-private-nodes \
+                        --enable-ip-alias --master-ipv4-cidr=172.16.0.0/28"
+    ))?;
     let gpu = "--machine-type=n1-standard-1 --accelerator=type=nvidia-tesla-t4,count=1 --node-locations=us-central1-a";
-    cloud.run(&format!("container node-pools create gpu --cluster=c {REGION} --num-nodes=1 --disk-size=20 {gpu} \
-                        --node-labels=a=b --node-taints=k=v:NoSchedule"))?;
+    cloud.run(&format!(
+        "container node-pools create gpu --cluster=c {REGION} --num-nodes=1 --disk-size=20 {gpu} \
+                        --node-labels=a=b --node-taints=k=v:NoSchedule"
+    ))?;
     let pools = cloud.run(&format!("container node-pools list --cluster=c {REGION}"))?;
     same(&pools[1]["config"]["accelerators"][0]["acceleratorCount"], "1")?;
     same(&pools[1]["config"]["taints"][0]["effect"], "NO_SCHEDULE")?;
@@ -185,7 +198,10 @@ fn networks(cloud: &Cloud) -> Result<(), Failed> {
     same(&cloud.run(&format!("compute routers describe r {REGION}"))?["nats"][0]["name"], "nat")?;
     cloud.run("compute firewall-rules create f --network=n --allow=tcp:22")?;
     same(&cloud.run("compute networks subnets list --network=n")?[0]["ipCidrRange"], "10.5.0.0/20")?;
-    holds(&cloud.refused("compute networks delete n")?, "The network resource 'projects/demo/global/networks/n' is already being used by")?;
+    holds(
+        &cloud.refused("compute networks delete n")?,
+        "The network resource 'projects/demo/global/networks/n' is already being used by",
+    )?;
     cloud.run("compute firewall-rules delete f")?;
     cloud.run(&format!("compute routers delete r {REGION}"))?;
     cloud.run(&format!("compute networks subnets delete s {REGION}"))?;
@@ -202,7 +218,14 @@ fn balancers(cloud: &Cloud) -> Result<(), Failed> {
     same(&cloud.run(&format!("compute addresses describe a {REGION}"))?["status"], "IN_USE")?;
     let refused = cloud.refused(&format!("compute addresses delete a {REGION}"))?;
     holds(&refused, "is already being used by 'projects/demo/regions/us-central1/forwardingRules/f'")?;
-    for kind in ["backend-services", "health-checks", "network-endpoint-groups", "url-maps", "target-http-proxies", "ssl-certificates"] {
+    for kind in [
+        "backend-services",
+        "health-checks",
+        "network-endpoint-groups",
+        "url-maps",
+        "target-http-proxies",
+        "ssl-certificates",
+    ] {
         same(&cloud.run(&format!("compute {kind} list"))?, "[]")?;
     }
     cloud.run(&format!("compute forwarding-rules delete f {REGION}"))?;
@@ -213,7 +236,9 @@ fn balancers(cloud: &Cloud) -> Result<(), Failed> {
 }
 
 fn repositories(cloud: &Cloud) -> Result<(), Failed> {
-    cloud.run(&format!("artifacts repositories create rep {LOCATION} --repository-format=docker --labels=infra-deployment=test"))?;
+    cloud.run(&format!(
+        "artifacts repositories create rep {LOCATION} --repository-format=docker --labels=infra-deployment=test"
+    ))?;
     same(&cloud.run("artifacts repositories list")?[0]["format"], "DOCKER")?;
     let repository = cloud.run(&format!("artifacts repositories describe rep {LOCATION}"))?;
     same(&repository["registryUri"], "us-central1-docker.pkg.dev/demo/rep")?;
@@ -225,7 +250,8 @@ fn repositories(cloud: &Cloud) -> Result<(), Failed> {
 
 fn services(cloud: &Cloud) -> Result<(), Failed> {
     cloud.run("services disable file.googleapis.com")?;
-    let enabled = |cloud: &Cloud| cloud.run("services list --enabled").map(|all| all.to_string().contains("file.googleapis.com"));
+    let enabled =
+        |cloud: &Cloud| cloud.run("services list --enabled").map(|all| all.to_string().contains("file.googleapis.com"));
     if enabled(cloud)? {
         return Err("what was disabled is still enabled".into());
     }

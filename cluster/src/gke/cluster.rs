@@ -1,9 +1,11 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use engine::{Class, Context, Existing, Failure, Gone, Held, Node, Observation, Remains, Resource};
 use providers::gcp::container::model::{self, cluster};
 use providers::gcp::{Error, Gcp};
+use providers::retry::{Policy, Verdict, retry};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -11,6 +13,9 @@ use super::boot::Boot;
 use super::whereabouts::{self, Located, Whereabouts, complaint};
 use super::{Channel, NodePool, Owner, Place, failure};
 use crate::kind::remove_file;
+
+/// How often a deletion is asked for that failed in the middle.
+const AGAIN: Policy = Policy { attempts: 4, first_delay: Duration::from_secs(10), max_delay: Duration::from_secs(40) };
 
 /// The kind of node.
 pub(super) const KIND: &str = "gke-cluster";
@@ -117,8 +122,17 @@ impl Resource for Clusters {
         let fail = |error| failure::of(what(), error);
         let look = || whereabouts::look(&gcp, &inputs.owner, &inputs.place, &inputs.name);
         if let Whereabouts::Ours(located) = look().await.map_err(fail)? {
+            let pace = |pause| gcp.pause(pause);
+            let policy = Policy { first_delay: pace(AGAIN.first_delay), max_delay: pace(AGAIN.max_delay), ..AGAIN };
+            // Google does not repeat what failed in the middle of a deletion; another one goes on from there.
+            let again = |error: &Error| match error {
+                Error::InUse { .. } | Error::Failed { .. } | Error::Incompatible { .. } => Verdict::Again,
+                error if error.is_passing() => Verdict::Again,
+                _ => Verdict::Final,
+            };
             for located in &located {
-                delete(&gcp, context, &inputs.name, &located.location).await.map_err(fail)?;
+                let delete = || delete(&gcp, context, &inputs.name, &located.location);
+                retry(&policy, again, delete).await.map_err(fail)?;
             }
         }
         if let Whereabouts::Ours(located) = look().await.map_err(fail)? {

@@ -130,7 +130,11 @@ impl Drain<'_> {
         kind: &str,
         is_meant: impl Fn(&Value) -> bool,
     ) -> Result<Vec<Doomed>, KubernetesError> {
-        let found = self.client.list(&Kind::new(api_version, kind), &Selection::default()).await?;
+        let found = match self.client.list(&Kind::new(api_version, kind), &Selection::default()).await {
+            // Not every Kubernetes has every kind.
+            Err(KubernetesError::NotFound(_) | KubernetesError::UnknownKind { .. }) => Vec::new(),
+            found => found?,
+        };
         let meant = found.iter().filter(|object| is_meant(object));
         Ok(meant.filter_map(doomed).filter(|doomed| !is_own(&doomed.identity)).collect())
     }

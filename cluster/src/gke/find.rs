@@ -204,7 +204,7 @@ impl<'a> Finder<'a> {
             network: network_name,
             own_network: self.network,
         };
-        let mut node = made(remains::KIND, &self.name, format!("nothing left behind by {}", self.name), &inputs);
+        let mut node = made(remains::KIND, &self.name, format!("leftovers of {}", self.name), &inputs);
         node.node.needs = needs(&all, &[network::KIND, subnetwork::KIND]);
         node.outputs = json!({ "cluster": self.name });
         all.push(node);

@@ -87,7 +87,11 @@ async fn sweep(gcp: &Gcp, context: &Context, inputs: &Inputs, what: String) -> R
         }))
     });
     match swept.await {
-        Ok(()) => Ok(removed.into_inner().expect("no panic while the lock is held").into_iter().collect()),
+        Ok(()) => {
+            let removed = removed.into_inner().expect("no panic while the lock is held").into_iter();
+            // Each sort was asked for, twice, whether there was something of it or not.
+            Ok(removed.chain(LeftKind::ALL.map(|kind| Gone::new("leftovers", kind.title()))).collect())
+        }
         Err(WaitError::Stopped(error)) => Err(failure::of(what, error)),
         Err(timed_out) => {
             let hint = format!(

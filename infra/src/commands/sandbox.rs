@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use cluster::sandbox::Launcher;
 use providers::kubernetes::{Client, Kind, Selection};
-use sandbox::{Notice, Options, Ready, Settings, State};
+use sandbox::{Notice, Options, Ready, State};
 use serde_json::{Value, json};
 
 use crate::arguments::{SandboxCommand, Which};
@@ -17,7 +17,7 @@ use crate::which::choose;
 /// Is a sandbox until it is told to stop, or until its input ends where that counts. Says one line when it takes requests.
 pub fn be_one(folder: &Path, settings: Option<&Path>, with_input: bool) -> Result<Exit, Problem> {
     let mut options = Options::new(folder);
-    options.settings = settings.map(Settings::read_file).transpose()?;
+    options.settings = settings.map(sandbox::Settings::read_file).transpose()?;
     options.notice = Notice::new(|line| anstream::eprintln!("{line}"));
     if with_input {
         std::thread::spawn(end_with_input);

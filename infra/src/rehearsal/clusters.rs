@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use engine::Failure;
-use sandbox::{Disks, NodeShape, RegistryMirror, Settings};
+use sandbox::{Disks, NodeCredential, NodeShape, RegistryMirror, Settings, Taint};
 use sha2::{Digest, Sha256};
+use simulator::{ClusterError, ClusterShape, Clusters, Kubernetes};
 
 use crate::launcher::{self, blocking};
 
@@ -19,32 +21,6 @@ const DRIVERS: [&str; 3] = ["pd.csi.storage.gke.io", "filestore.csi.storage.gke.
 
 /// The storage classes that Google's clusters have, the default one first.
 const CLASSES: [&str; 3] = ["standard-rwo", "premium-rwo", "standard"];
-
-/// What a cluster is to be.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// Names the cluster among others and its folder: letters, digits, `-`, `_` and `.`.
-    pub id: String,
-    /// Its nodes, which may be none.
-    pub nodes: Vec<NodeShape>,
-    /// Where its API server has bearer tokens reviewed.
-    pub token_review: String,
-    /// The registry that images are fetched from: `http://127.0.0.1:PORT`.
-    pub registry: String,
-    /// The registries, by their names, that this one stands for.
-    pub registry_hosts: Vec<String>,
-}
-
-/// A cluster that takes requests.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Made {
-    /// Host and port of its API server, which speaks HTTPS.
-    pub endpoint: String,
-    /// The certificate of its authority, PEM.
-    pub ca_certificate: Vec<u8>,
-    /// A kubeconfig of its administrator.
-    pub kubeconfig: PathBuf,
-}
 
 /// One sandbox, while something is done to it.
 type Slot = Arc<Mutex<Option<Child>>>;
@@ -62,24 +38,28 @@ impl SandboxClusters {
         Self { folder: folder.into(), slots: Mutex::default() }
     }
 
-    /// Starts a cluster, or finds the one with this id, and returns when it takes requests and has its nodes.
-    pub async fn start_cluster(&self, wanted: Wanted) -> Result<Made, Failure> {
+    async fn start_cluster(&self, wanted: &ClusterShape) -> Result<Kubernetes, Failure> {
         let (folder, slot) = self.place(&wanted.id)?;
-        blocking(move || start(&folder, &mut slot.lock().unwrap_or_else(PoisonError::into_inner), wanted)).await
+        let wanted = wanted.clone();
+        blocking(move || start(&folder, &mut slot.lock().unwrap_or_else(PoisonError::into_inner), &wanted)).await
     }
 
-    /// Has a cluster have these nodes and no others, and returns when it has: pods of nodes that go have ended.
-    pub async fn set_cluster_nodes(&self, id: &str, nodes: Vec<NodeShape>) -> Result<(), Failure> {
+    /// Returns when pods of nodes that go have ended.
+    async fn set_cluster_nodes(&self, id: &str, nodes: Vec<NodeShape>) -> Result<(), Failure> {
         let (folder, slot) = self.place(id)?;
         blocking(move || {
             let _alone = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            // What is gone stays gone.
+            if !folder.is_dir() {
+                return Ok(());
+            }
             Ok(sandbox::set_nodes(&folder, Some(nodes))?)
         })
         .await
     }
 
-    /// Ends a cluster and removes all that it had. One that is not there is no error.
-    pub async fn stop_cluster(&self, id: &str) -> Result<(), Failure> {
+    /// Ends a cluster and removes all that it had.
+    async fn stop_cluster(&self, id: &str) -> Result<(), Failure> {
         let (folder, slot) = self.place(id)?;
         blocking(move || {
             let mut child = slot.lock().unwrap_or_else(PoisonError::into_inner);
@@ -102,9 +82,45 @@ impl SandboxClusters {
     }
 }
 
-fn start(folder: &Path, child: &mut Option<Child>, wanted: Wanted) -> Result<Made, Failure> {
+#[async_trait]
+impl Clusters for SandboxClusters {
+    async fn start(&self, cluster: &ClusterShape) -> Result<Kubernetes, ClusterError> {
+        self.start_cluster(cluster).await.map_err(|failure| told(&failure))
+    }
+
+    async fn set_nodes(&self, id: &str, nodes: &[simulator::NodeShape]) -> Result<(), ClusterError> {
+        self.set_cluster_nodes(id, nodes.iter().map(shape).collect()).await.map_err(|failure| told(&failure))
+    }
+
+    async fn stop(&self, id: &str) -> Result<(), ClusterError> {
+        self.stop_cluster(id).await.map_err(|failure| told(&failure))
+    }
+}
+
+fn told(failure: &Failure) -> ClusterError {
+    ClusterError::new(failure.causes().join(": "))
+}
+
+/// A node of a simulated cluster as the sandbox has it.
+fn shape(node: &simulator::NodeShape) -> NodeShape {
+    let taint = |taint: &simulator::Taint| Taint {
+        key: taint.key.clone(),
+        value: taint.value.clone(),
+        effect: taint.effect.clone(),
+    };
+    NodeShape {
+        name: node.name.clone(),
+        labels: node.labels.clone(),
+        taints: node.taints.iter().map(taint).collect(),
+        cpu_millis: Some(node.cpu_millis),
+        memory_bytes: Some(node.memory_bytes),
+        pods: Some(node.pods),
+    }
+}
+
+fn start(folder: &Path, child: &mut Option<Child>, wanted: &ClusterShape) -> Result<Kubernetes, Failure> {
     let held = Settings::read(folder)?;
-    let nodes = wanted.nodes.clone();
+    let nodes = wanted.nodes.iter().map(shape).collect();
     let settings = Settings { nodes: held.nodes.clone(), generation: held.generation, ..settings(folder, wanted) };
     let runs = match launcher::settle(folder)? {
         // What else it is to be it learns at its start only.
@@ -119,25 +135,32 @@ fn start(folder: &Path, child: &mut Option<Child>, wanted: Wanted) -> Result<Mad
     };
     settings.write(folder)?;
     sandbox::set_nodes(folder, Some(nodes))?;
-    let ready = match runs {
-        Some(ready) => ready,
-        None => {
-            let (ready, started) = launcher::spawn(folder, true)?;
-            *child = Some(started);
-            ready
-        }
+    let ready = if let Some(ready) = runs {
+        ready
+    } else {
+        let (ready, started) = launcher::spawn(folder, true)?;
+        *child = Some(started);
+        ready
     };
-    let authority = folder.join("ca.crt");
-    let ca_certificate =
-        fs::read(&authority).map_err(|error| Failure::from(format!("read {}: {error}", authority.display())))?;
-    Ok(Made { endpoint: ready.address.to_string(), ca_certificate, kubeconfig: ready.kubeconfig })
+    let read = |path: &Path| {
+        fs::read_to_string(path).map_err(|error| Failure::from(format!("read {}: {error}", path.display())))
+    };
+    Ok(Kubernetes {
+        endpoint: ready.address.to_string(),
+        ca_certificate: read(&folder.join("ca.crt"))?.into_bytes(),
+        kubeconfig: read(&ready.kubeconfig)?,
+    })
 }
 
-fn settings(folder: &Path, wanted: Wanted) -> Settings {
-    let mirror = |host: String| RegistryMirror { host, url: wanted.registry.clone(), credential: None };
+fn settings(folder: &Path, wanted: &ClusterShape) -> Settings {
+    let mirror = |host: &String| RegistryMirror {
+        host: host.clone(),
+        url: wanted.registry.clone(),
+        credential: Some(NodeCredential::TokenUrl(wanted.node_token.clone())),
+    };
     Settings {
-        token_review: Some(wanted.token_review),
-        registries: wanted.registry_hosts.into_iter().map(mirror).collect(),
+        token_review: Some(wanted.token_review.clone()),
+        registries: wanted.registry_hosts.iter().map(mirror).collect(),
         load_balancers: Some(network(folder)),
         storage_classes: CLASSES.map(str::to_owned).to_vec(),
         // Beside the clusters: a disk outlives the one that it is attached to.
@@ -148,11 +171,12 @@ fn settings(folder: &Path, wanted: Wanted) -> Settings {
     }
 }
 
-/// A network of loopback addresses for a cluster's load balancers. Those of clusters that run at once differ in all likelihood; where
-/// they do not, an address that is in use is passed over.
+/// A network of loopback addresses for a cluster's load balancers, away from the stand-ins of addresses that the simulator
+/// reserves. Those of clusters that run at once differ in all likelihood; where they do not, an address that is in use is passed
+/// over.
 fn network(folder: &Path) -> String {
     let hash = Sha256::digest(folder.as_os_str().as_encoded_bytes());
-    format!("127.{}.{}.0/24", 64 + hash[0] % 64, hash[1])
+    format!("127.{}.{}.0/24", 128 + hash[0] % 64, hash[1])
 }
 
 #[cfg(test)]
@@ -161,14 +185,16 @@ mod tests {
 
     #[test]
     fn a_cluster_asks_the_simulators_reviewer_and_registry() {
-        let wanted = Wanted {
+        let wanted = ClusterShape {
             id: "a".to_owned(),
+            name: "one".to_owned(),
+            nodes: Vec::new(),
             token_review: "http://127.0.0.1:1/review".to_owned(),
             registry: "http://127.0.0.1:1".to_owned(),
             registry_hosts: vec!["europe-docker.pkg.dev".to_owned(), "us-docker.pkg.dev".to_owned()],
-            ..Wanted::default()
+            node_token: "http://127.0.0.1:1/token".to_owned(),
         };
-        let settings = settings(Path::new("/a"), wanted);
+        let settings = settings(Path::new("/a"), &wanted);
         assert_eq!(settings.token_review.as_deref(), Some("http://127.0.0.1:1/review"));
         let hosts: Vec<&str> = settings.registries.iter().map(|mirror| mirror.host.as_str()).collect();
         assert_eq!(hosts, ["europe-docker.pkg.dev", "us-docker.pkg.dev"]);

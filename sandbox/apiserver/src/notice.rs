@@ -3,9 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+/// Says a line.
+type Say = dyn Fn(&str) + Send + Sync;
+
 /// Takes lines for the log of the process; by itself it says nothing.
 #[derive(Clone, Default)]
-pub struct Notice(Option<Arc<dyn Fn(&str) + Send + Sync>>);
+pub struct Notice(Option<Arc<Say>>);
 
 impl Notice {
     /// Says each line by this.

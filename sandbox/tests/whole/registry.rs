@@ -14,8 +14,7 @@ use std::sync::Arc;
 type Content = Arc<HashMap<String, Vec<u8>>>;
 
 fn digest(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// What a registry with the image of the tool answers, by the last two parts of the path.

@@ -57,7 +57,7 @@ fn known(project: &str, name: &str) -> Result<(), Refusal> {
     Err(Refusal::not_found(format!("Not found or permission denied for service(s): {name}.")).info(
         "SERVICE_CONFIG_NOT_FOUND_OR_PERMISSION_DENIED",
         "serviceusage.googleapis.com",
-        json!({"services": name, "project": project}),
+        &json!({"services": name, "project": project}),
     ))
 }
 
@@ -105,7 +105,7 @@ fn enable(world: &mut World, project: &str, names: &[String], batch: bool) -> Re
         return Err(Refusal::precondition(message).info(
             "UREQ_PROJECT_BILLING_NOT_FOUND",
             "serviceusage.googleapis.com",
-            json!({"services": names.join(",")}),
+            &json!({"services": names.join(",")}),
         ));
     }
     Ok(begin(world, project, "services.enable", names, batch))
@@ -132,12 +132,15 @@ fn begin(world: &mut World, project: &str, kind: &'static str, names: &[String],
     let end: super::operations::End = Box::new(move |world, _| {
         let now = world.now;
         if let (true, Some(state)) = (kind == "services.enable", world.projects.get_mut(&owner)) {
-            all.iter().for_each(|name| state.enable(name, now));
+            for name in &all {
+                state.enable(name, now);
+            }
         }
     });
     let operation = world.begin(plan, Vec::new(), end);
     let state = if kind == "services.enable" { "ENABLED" } else { "DISABLED" };
-    let services: Vec<Value> = names.iter().map(|name| told(world, project, name)).map(|told| with_state(told, state)).collect();
+    let services: Vec<Value> =
+        names.iter().map(|name| told(world, project, name)).map(|told| with_state(told, state)).collect();
     let resources: Vec<String> = names.iter().map(|name| format!("projects/{number}/services/{name}")).collect();
     let begun = world.operation(&operation);
     begun.metadata = json!({"@type": "type.googleapis.com/google.api.serviceusage.v1.OperationMetadata", "resourceNames": resources});

@@ -15,7 +15,11 @@ async fn a_cluster_takes_minutes_and_goes_through_its_states() {
     assert_eq!(running["status"], "RUNNING");
     assert_eq!(running["progress"]["stages"][0]["name"], "CLUSTER_CONFIGURING");
     cloud.skip(200);
-    assert_eq!(cloud.get(&format!("{ZONE}/operations/{name}")).await["status"], "RUNNING", "it takes five minutes at least");
+    assert_eq!(
+        cloud.get(&format!("{ZONE}/operations/{name}")).await["status"],
+        "RUNNING",
+        "it takes five minutes at least"
+    );
     cloud.done(&operation).await;
     let cluster = cloud.get(&path).await;
     assert_eq!((&cluster["status"], &cluster["currentNodeCount"]), (&json!("RUNNING"), &json!(2)));
@@ -36,7 +40,11 @@ async fn a_deleted_cluster_leaves_nothing_of_its_own() {
     cloud.done(&operation).await;
     assert_eq!(cloud.left(), []);
     let (status, message) = cloud.refused("GET", &format!("{ZONE}/clusters/c"), Value::Null).await;
-    assert!(status == 404 && message.starts_with("Not found: projects/") && message.ends_with("/zones/us-central1-a/clusters/c."));
+    assert!(
+        status == 404
+            && message.starts_with("Not found: projects/")
+            && message.ends_with("/zones/us-central1-a/clusters/c.")
+    );
 }
 
 #[tokio::test]
@@ -44,7 +52,8 @@ async fn one_cluster_is_changed_by_one_operation_at_a_time() {
     let cloud = cloud().await;
     let operation = cloud.post(&format!("{ZONE}/clusters"), create("c", 1)).await;
     let name = operation["name"].as_str().unwrap();
-    let expected = format!("Operation {name} is currently creating cluster c. Please wait and try again once it is done.");
+    let expected =
+        format!("Operation {name} is currently creating cluster c. Please wait and try again once it is done.");
     let (status, body) = cloud.ask("DELETE", &format!("{ZONE}/clusters/c"), Value::Null).await;
     assert_eq!((status, body["error"]["message"].as_str()), (400, Some(expected.as_str())));
     assert_eq!(body["error"]["status"], "FAILED_PRECONDITION");
@@ -59,7 +68,9 @@ async fn node_pools_come_grow_shrink_and_go_with_their_machines() {
     let pools = format!("{ZONE}/clusters/c/nodePools");
     let pool = json!({"nodePool": {"name": "p", "initialNodeCount": 1, "config": {"machineType": "e2-medium", "diskSizeGb": 10}}});
     cloud.done(&cloud.post(&pools, pool.clone()).await).await;
-    let instances = || async { cloud.get(&format!("{COMPUTE}/zones/us-central1-a/instances")).await["items"].as_array().unwrap().len() };
+    let instances = || async {
+        cloud.get(&format!("{COMPUTE}/zones/us-central1-a/instances")).await["items"].as_array().unwrap().len()
+    };
     assert_eq!(instances().await, 2);
     assert_eq!(cloud.ask("POST", &pools, pool).await.0, 409);
     cloud.done(&cloud.post(&format!("{pools}/p:setSize"), json!({"nodeCount": 4})).await).await;
@@ -91,7 +102,12 @@ async fn what_cannot_be_had_is_refused_before_anything_is_made() {
     };
     let clusters = format!("{ZONE}/clusters");
     let table = [
-        (clusters.clone(), asked("e9-large", 1), 400, "Machine type with name \"e9-large\" does not exist in zone \"us-central1-a\"."),
+        (
+            clusters.clone(),
+            asked("e9-large", 1),
+            400,
+            "Machine type with name \"e9-large\" does not exist in zone \"us-central1-a\".",
+        ),
         (clusters.replace("-a/", "-q/"), asked("e2-medium", 1), 400, "Location \"us-central1-q\" does not exist."),
         (
             clusters.clone(),
@@ -101,7 +117,12 @@ async fn what_cannot_be_had_is_refused_before_anything_is_made() {
              quota of '24.0' with '24.0' available. View and manage quotas at \
              https://console.cloud.google.com/iam-admin/quotas?usage=USED&project=demo.",
         ),
-        (clusters.replace("demo", "other"), asked("e2-medium", 1), 404, "Project \"other\" not found or permission denied."),
+        (
+            clusters.replace("demo", "other"),
+            asked("e2-medium", 1),
+            404,
+            "Project \"other\" not found or permission denied.",
+        ),
         (
             clusters.clone(),
             json!({"cluster": {"name": "c", "initialNodeCount": 1, "machine": "x"}}),

@@ -104,7 +104,8 @@ async fn until(what: &str, is: impl Fn() -> bool) {
 async fn cluster(leave_behind: LeaveBehind) -> (Cloud, Arc<Server>) {
     let server = server().await;
     let faults = Faults { leave_behind, ..Faults::default() };
-    let cloud = with(Options { speed: 600.0, clusters: Arc::new(Behind(Arc::clone(&server))), faults, ..options() }).await;
+    let cloud =
+        with(Options { speed: 600.0, clusters: Arc::new(Behind(Arc::clone(&server))), faults, ..options() }).await;
     let operation = cloud.post(&format!("{ZONE}/clusters"), create("c", 1)).await;
     cloud.done(&operation).await;
     (cloud, server)
@@ -131,7 +132,12 @@ async fn a_service_gets_a_load_balancer_which_goes_with_it() {
     let (cloud, server) = cluster(LeaveBehind::Always).await;
     server.make(kinds::SERVICES, "default", service()).await;
     until("a forwarding rule", || has(&cloud, "forwardingRules", "a")).await;
-    let ingress = || server.service().map(|service| service["status"]["loadBalancer"]["ingress"][0]["ip"].clone()).unwrap_or_default();
+    let ingress = || {
+        server
+            .service()
+            .map(|service| service["status"]["loadBalancer"]["ingress"][0]["ip"].clone())
+            .unwrap_or_default()
+    };
     until("an address", || ingress().is_string()).await;
     let rules = cloud.get(&format!("{COMPUTE}/regions/us-central1/forwardingRules")).await;
     assert_eq!(rules["items"][0]["IPAddress"], ingress());
@@ -143,7 +149,9 @@ async fn a_service_gets_a_load_balancer_which_goes_with_it() {
     server.api.delete(&User::system("test"), kinds::SERVICES, ("default", "web"), &options).await.unwrap();
     assert!(server.service().is_some(), "the finalizer holds it");
     until("the Service's end", || server.service().is_none()).await;
-    assert!(!has(&cloud, "forwardingRules", "") && !has(&cloud, "targetPools", "") && !has(&cloud, "firewalls", "k8s-"));
+    assert!(
+        !has(&cloud, "forwardingRules", "") && !has(&cloud, "targetPools", "") && !has(&cloud, "firewalls", "k8s-")
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
-use simulator::{Fault, FaultKind, Faults};
+use simulator::{Fault, FaultKind, Faults, Options};
 
-use crate::support::{COMPUTE, ZONE, cloud, create, faulty};
+use crate::support::{COMPUTE, ZONE, cloud, create, faulty, options, with};
 
 fn first(kind: FaultKind, method: &str) -> Faults {
     Faults { rules: vec![Fault::first(kind, method)], ..Faults::default() }
@@ -45,7 +45,10 @@ async fn a_half_made_pool_has_half_of_its_machines() {
     let done = cloud.cluster("c", 4).await;
     assert_eq!(done["error"]["code"], 13);
     let cluster = cloud.get(&format!("{ZONE}/clusters/c")).await;
-    assert_eq!((&cluster["status"], &cluster["nodePools"][0]["status"]), (&json!("RUNNING"), &json!("RUNNING_WITH_ERROR")));
+    assert_eq!(
+        (&cluster["status"], &cluster["nodePools"][0]["status"]),
+        (&json!("RUNNING"), &json!("RUNNING_WITH_ERROR"))
+    );
     let instances = cloud.get(&format!("{COMPUTE}/zones/us-central1-a/instances")).await;
     assert_eq!(instances["items"].as_array().unwrap().len(), 2);
 }
@@ -123,4 +126,37 @@ async fn faults_can_be_set_while_it_runs() {
     }
     assert_eq!(seen, [503, 503, 200]);
     assert_eq!(cloud.ask("PUT", "/sim/faults", json!({"rules": [{"kind": "bad"}]})).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_deletion_that_fails_can_be_made_again() {
+    let failing = |method: &str| first(FaultKind::FailedOperation, method);
+    let cloud = faulty(failing("clusters.delete")).await;
+    cloud.cluster("c", 1).await;
+    let done = cloud.done(&cloud.delete(&format!("{ZONE}/clusters/c")).await).await;
+    assert!(done["error"]["message"].is_string(), "{done}");
+    assert_eq!(cloud.get(&format!("{ZONE}/clusters/c")).await["status"], "ERROR");
+    cloud.done(&cloud.delete(&format!("{ZONE}/clusters/c")).await).await;
+    cloud.running.set_faults(failing("disks.delete"));
+    let disk = format!("{COMPUTE}/zones/us-central1-a/disks/d");
+    cloud.done(&cloud.post(disk.trim_end_matches("/d"), json!({"name": "d", "sizeGb": "10"})).await).await;
+    let done = cloud.done(&cloud.delete(&disk).await).await;
+    assert_eq!(done["httpErrorStatusCode"], 500);
+    cloud.done(&cloud.delete(&disk).await).await;
+    assert_eq!(cloud.left(), []);
+}
+
+#[tokio::test]
+async fn who_asks_too_often_is_told_to_wait() {
+    let cloud = with(Options { rate_limits: true, ..options() }).await;
+    let zones = format!("{COMPUTE}/zones/us-central1-a");
+    for _ in 0..1500 {
+        assert_eq!(cloud.ask("GET", &zones, Value::Null).await.0, 200);
+    }
+    let (status, body) = cloud.ask("GET", &zones, Value::Null).await;
+    assert_eq!((status, &body["error"]["errors"][0]["reason"]), (403, &json!("rateLimitExceeded")));
+    cloud.skip(60);
+    assert_eq!(cloud.ask("GET", &zones, Value::Null).await.0, 200);
+    let rates = cloud.running.ledger().rates;
+    assert_eq!((rates[0].most, rates[0].limit), (1501, Some(1500)));
 }

@@ -14,7 +14,14 @@ async fn a_network_is_held_by_what_is_in_it() {
     let cloud = cloud().await;
     network(&cloud).await;
     let path = format!("{COMPUTE}/global/networks/n");
-    let held = |by: &str| (400, format!("The network resource 'projects/demo/global/networks/n' is already being used by 'projects/demo/{by}'"));
+    let held = |by: &str| {
+        (
+            400,
+            format!(
+                "The network resource 'projects/demo/global/networks/n' is already being used by 'projects/demo/{by}'"
+            ),
+        )
+    };
     assert_eq!(cloud.refused("DELETE", &path, Value::Null).await, held("regions/us-central1/subnetworks/s"));
     let body = cloud.ask("DELETE", &path, Value::Null).await.1;
     assert_eq!(body["error"]["errors"][0]["reason"], "resourceInUseByAnotherResource");
@@ -37,8 +44,13 @@ async fn a_cluster_is_made_in_a_network_of_its_own() {
     cloud.done(&cloud.post(&format!("{ZONE}/clusters"), body).await).await;
     let cluster = cloud.get(&format!("{ZONE}/clusters/c")).await;
     assert_eq!((&cluster["network"], &cluster["subnetwork"]), (&json!("n"), &json!("s")));
-    let (status, message) = cloud.refused("DELETE", &format!("{COMPUTE}/regions/us-central1/subnetworks/s"), Value::Null).await;
-    assert!(status == 400 && message.contains("is already being used by 'projects/demo/zones/us-central1-a/instances/gke-c-"), "{message}");
+    let (status, message) =
+        cloud.refused("DELETE", &format!("{COMPUTE}/regions/us-central1/subnetworks/s"), Value::Null).await;
+    assert!(
+        status == 400
+            && message.contains("is already being used by 'projects/demo/zones/us-central1-a/instances/gke-c-"),
+        "{message}"
+    );
     let mut body = create("d", 1);
     body["cluster"]["network"] = json!("other");
     assert_eq!(cloud.refused("POST", &format!("{ZONE}/clusters"), body).await.1, "Network \"other\" does not exist.");
@@ -49,16 +61,34 @@ async fn names_links_and_ranges_are_held_against_the_rules() {
     let cloud = cloud().await;
     network(&cloud).await;
     let subnetworks = format!("{COMPUTE}/regions/us-central1/subnetworks");
-    let subnetwork = |name: &str, network: &str, range: &str| json!({"name": name, "network": network, "ipCidrRange": range});
+    let subnetwork =
+        |name: &str, network: &str, range: &str| json!({"name": name, "network": network, "ipCidrRange": range});
     let table = [
-        (subnetwork("s2", "global/networks/n", "10.5.8.0/24"), 400,
-            "Invalid IPCidrRange: 10.5.8.0/24 conflicts with existing subnetwork 's' in region 'us-central1'."),
-        (subnetwork("s2", "global/networks/m", "10.6.0.0/24"), 404, "The resource 'projects/demo/global/networks/m' was not found"),
-        (subnetwork("s2", "n", "10.6.0.0/24"), 400, "Invalid value for field 'resource.network': 'n'. The URL is malformed."),
-        (subnetwork("S2", "global/networks/n", "10.6.0.0/24"), 400,
-            "Invalid value for field 'resource.name': 'S2'. Must be a match of regex '(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)'"),
-        (subnetwork("s", "global/networks/n", "10.6.0.0/24"), 409,
-            "The resource 'projects/demo/regions/us-central1/subnetworks/s' already exists"),
+        (
+            subnetwork("s2", "global/networks/n", "10.5.8.0/24"),
+            400,
+            "Invalid IPCidrRange: 10.5.8.0/24 conflicts with existing subnetwork 's' in region 'us-central1'.",
+        ),
+        (
+            subnetwork("s2", "global/networks/m", "10.6.0.0/24"),
+            404,
+            "The resource 'projects/demo/global/networks/m' was not found",
+        ),
+        (
+            subnetwork("s2", "n", "10.6.0.0/24"),
+            400,
+            "Invalid value for field 'resource.network': 'n'. The URL is malformed.",
+        ),
+        (
+            subnetwork("S2", "global/networks/n", "10.6.0.0/24"),
+            400,
+            "Invalid value for field 'resource.name': 'S2'. Must be a match of regex '(?:[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?)'",
+        ),
+        (
+            subnetwork("s", "global/networks/n", "10.6.0.0/24"),
+            409,
+            "The resource 'projects/demo/regions/us-central1/subnetworks/s' already exists",
+        ),
     ];
     for (body, status, message) in table {
         assert_eq!(cloud.refused("POST", &subnetworks, body).await, (status, message.to_owned()));
@@ -89,9 +119,10 @@ async fn quotas_count_what_is_there() {
     let region = cloud.get(&format!("{COMPUTE}/regions/us-central1")).await;
     let usage = |metric: &str| {
         let all = region["quotas"].as_array().unwrap();
-        all.iter().find(|quota| quota["metric"] == metric).unwrap()["usage"].as_f64().unwrap()
+        all.iter().find(|quota| quota["metric"] == metric).unwrap()["usage"].to_string()
     };
-    assert_eq!([usage("CPUS"), usage("SSD_TOTAL_GB"), usage("IN_USE_ADDRESSES"), usage("INSTANCES")], [4.0, 40.0, 2.0, 2.0]);
+    let seen = ["CPUS", "SSD_TOTAL_GB", "IN_USE_ADDRESSES", "INSTANCES"].map(usage);
+    assert_eq!(seen, ["4.0", "40.0", "2.0", "2.0"]);
     let disk = json!({"name": "d", "sizeGb": "600", "type": "zones/us-central1-a/diskTypes/pd-ssd"});
     let refused = cloud.refused("POST", &format!("{COMPUTE}/zones/us-central1-a/disks"), disk).await;
     assert_eq!(refused, (403, "Quota 'SSD_TOTAL_GB' exceeded.  Limit: 500.0 in region us-central1.".to_owned()));

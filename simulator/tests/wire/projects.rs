@@ -12,9 +12,13 @@ async fn a_service_is_enabled_in_time_and_believed_later() {
     let (status, body) = cloud.ask("GET", &clusters, Value::Null).await;
     assert_eq!((status, body["error"]["details"][0]["reason"].as_str()), (403, Some("SERVICE_DISABLED")));
     let message = body["error"]["message"].as_str().unwrap();
-    assert!(message.starts_with("Kubernetes Engine API has not been used in project demo before or it is disabled."), "{message}");
+    assert!(
+        message.starts_with("Kubernetes Engine API has not been used in project demo before or it is disabled."),
+        "{message}"
+    );
     let services = "/v1/projects/demo/services";
-    let enabled = cloud.post(&format!("{services}:batchEnable"), json!({"serviceIds": ["container.googleapis.com"]})).await;
+    let enabled =
+        cloud.post(&format!("{services}:batchEnable"), json!({"serviceIds": ["container.googleapis.com"]})).await;
     let done = cloud.done(&enabled).await;
     assert_eq!(done["response"]["services"][0]["state"], "ENABLED");
     assert_eq!(cloud.get(&format!("{services}/container.googleapis.com")).await["state"], "ENABLED");
@@ -44,7 +48,10 @@ async fn missing_permissions_are_told_and_hold() {
     assert_eq!(held, json!({"permissions": ["container.clusters.get"]}));
     assert_eq!(cloud.post("/v3/projects/demo:testIamPermissions", asked).await, held);
     let (status, message) = cloud.refused("POST", &format!("{ZONE}/clusters"), crate::support::create("c", 1)).await;
-    assert_eq!((status, message.as_str()), (403, "Required \"container.clusters.create\" permission(s) for \"projects/demo\"."));
+    assert_eq!(
+        (status, message.as_str()),
+        (403, "Required \"container.clusters.create\" permission(s) for \"projects/demo\".")
+    );
 }
 
 #[tokio::test]
@@ -75,11 +82,11 @@ async fn service_accounts_come_and_go() {
 
 #[tokio::test]
 async fn tokens_are_given_and_expire() {
-    let options = Options { token_lifetime: Duration::from_secs(600), ..options() };
+    let options = Options { token_lifetime: Duration::from_mins(10), ..options() };
     let cloud = with(options).await;
     let form = json!({"grant_type": "refresh_token", "client_id": "i", "client_secret": "s", "refresh_token": "me@example.com"});
     let given = cloud.post("/token", form.clone()).await;
-    let cloud = cloud.as_holder_of(given["access_token"].as_str().unwrap());
+    let cloud = cloud.with_token(given["access_token"].as_str().unwrap());
     assert_eq!(cloud.ask("GET", &format!("{ZONE}/clusters"), Value::Null).await.0, 200);
     let review = json!({"spec": {"token": given["access_token"]}});
     let status = cloud.post("/sim/tokenreview", review.clone()).await["status"].clone();
@@ -96,6 +103,6 @@ async fn tokens_are_given_and_expire() {
 
 #[tokio::test]
 async fn who_shows_no_known_token_is_refused() {
-    let cloud = cloud().await.as_holder_of("unknown");
+    let cloud = cloud().await.with_token("unknown");
     assert_eq!(cloud.ask("GET", &format!("{ZONE}/clusters"), Value::Null).await.0, 401);
 }

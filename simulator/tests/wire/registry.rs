@@ -23,7 +23,8 @@ async fn push(cloud: &Cloud, tag: &str, content: &str) -> Result<Reference, Stri
     let login = RegistryAuth::Basic("oauth2accesstoken".into(), "known".into());
     let pushed = client.push(&reference, &[layer], config, &login, None).await;
     pushed.map_err(|error| error.to_string())?;
-    let pulled = client.pull(&reference, &login, vec![IMAGE_LAYER_GZIP_MEDIA_TYPE]).await.map_err(|error| error.to_string())?;
+    let pulled =
+        client.pull(&reference, &login, vec![IMAGE_LAYER_GZIP_MEDIA_TYPE]).await.map_err(|error| error.to_string())?;
     assert_eq!(pulled.layers[0].data, content.as_bytes());
     Ok(reference)
 }
@@ -78,17 +79,34 @@ async fn blobs_may_come_in_pieces_and_must_be_what_they_say() {
     assert_eq!(begin.status(), 202);
     let place = begin.headers()["location"].to_str().unwrap().to_owned();
     for (range, piece) in [("0-2", "abc"), ("3-5", "def")] {
-        let sent = client.patch(url(&place)).bearer_auth("known").header("content-range", range).body(piece).send().await.unwrap();
+        let sent = client
+            .patch(url(&place))
+            .bearer_auth("known")
+            .header("content-range", range)
+            .body(piece)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(sent.status(), 202);
     }
     let wrong = client.put(url(&format!("{place}?digest=sha256:00"))).bearer_auth("known").send().await.unwrap();
     assert_eq!(wrong.status(), 400);
     let digest = "sha256:bef57ec7f53a6d40beb640a780a639c83bc29ac8a9816f1fc6c5c6dcd93c4721";
-    let whole = client.post(url(&format!("/v2/demo/rep/app/blobs/uploads/?digest={digest}"))).bearer_auth("known").body("abcdef").send();
+    let whole = client
+        .post(url(&format!("/v2/demo/rep/app/blobs/uploads/?digest={digest}")))
+        .bearer_auth("known")
+        .body("abcdef")
+        .send();
     assert_eq!(whole.await.unwrap().status(), 201);
     let read = client.get(url(&format!("/v2/demo/rep/app/blobs/{digest}"))).bearer_auth("known").send().await.unwrap();
     assert_eq!(read.text().await.unwrap(), "abcdef");
     let manifest = json!({"schemaVersion": 2, "layers": [{"digest": "sha256:11", "size": 1}], "config": {"digest": digest, "size": 6}});
-    let put = client.put(url("/v2/demo/rep/app/manifests/v1")).bearer_auth("known").body(manifest.to_string()).send().await.unwrap();
+    let put = client
+        .put(url("/v2/demo/rep/app/manifests/v1"))
+        .bearer_auth("known")
+        .body(manifest.to_string())
+        .send()
+        .await
+        .unwrap();
     assert_eq!(put.status(), 400, "a manifest needs its blobs");
 }

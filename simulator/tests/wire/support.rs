@@ -44,8 +44,8 @@ pub async fn with(options: Options) -> Cloud {
 
 impl Cloud {
     /// The same client with another token.
-    pub fn as_holder_of(mut self, token: &str) -> Self {
-        self.token = token.to_owned();
+    pub fn with_token(mut self, token: &str) -> Self {
+        token.clone_into(&mut self.token);
         self
     }
 
@@ -126,10 +126,12 @@ impl Cloud {
 /// The path at which an operation is found.
 fn path_of(operation: &Value) -> String {
     if let Some(link) = operation["selfLink"].as_str() {
-        return link.split_once("googleapis.com").unwrap().1.replace("/zones/us", "/locations/us").replace(
-            "/compute/v1/projects/demo/locations/",
-            "/compute/v1/projects/demo/zones/",
-        );
+        return link
+            .split_once("googleapis.com")
+            .unwrap()
+            .1
+            .replace("/zones/us", "/locations/us")
+            .replace("/compute/v1/projects/demo/locations/", "/compute/v1/projects/demo/zones/");
     }
     format!("/v1/{}", operation["name"].as_str().unwrap())
 }

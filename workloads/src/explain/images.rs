@@ -15,6 +15,17 @@ const REFUSED: [&str; 8] = [
     "insufficient_scope",
 ];
 
+/// What is said where a registry answers, but not well at this moment. The kubelet tries again after 10, 20 and 40 seconds.
+const BROKEN: [&str; 7] = [
+    "connection closed",
+    "connection reset",
+    "EOF",
+    "429 Too Many Requests",
+    "500 Internal Server Error",
+    "502 Bad Gateway",
+    "503 Service Unavailable",
+];
+
 /// Why an image is not there.
 pub(super) fn unavailable(scene: &Scene, pod: &Pod, container: &ContainerStatus, reason: &str, message: &str) -> Cause {
     let subject = subject(pod);
@@ -39,7 +50,8 @@ pub(super) fn unavailable(scene: &Scene, pod: &Pod, container: &ContainerStatus,
             .hint("correct the image name, or add imagePullSecrets for its registry");
     }
     let hint = "the registry does not answer: see whether the nodes reach it, or build the image in the scenario";
-    Cause::heals_within(&subject, "ErrImagePull", text, 20).hint(hint)
+    let seconds = if BROKEN.iter().any(|words| told.contains(words)) { 90 } else { 20 };
+    Cause::heals_within(&subject, "ErrImagePull", text, seconds).hint(hint)
 }
 
 /// In a back-off the status may not repeat why; the event does.

@@ -20,13 +20,16 @@ const REMEMBERED: usize = 1024;
 const CONNECTING: Duration = Duration::from_secs(3);
 const ANSWERING: Duration = Duration::from_secs(10);
 
+/// Until when each answer holds, and whom it told of.
+type Answers = HashMap<[u8; 32], (Instant, Option<User>)>;
+
 /// Who knows the tokens.
 pub(crate) struct Webhook {
     url: Url,
     client: Client,
     notice: Notice,
     /// By the tokens' digests: the tokens themselves are not kept.
-    answers: Mutex<HashMap<[u8; 32], (Instant, Option<User>)>>,
+    answers: Mutex<Answers>,
 }
 
 impl Webhook {
@@ -73,7 +76,7 @@ impl Webhook {
         user
     }
 
-    fn answers(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (Instant, Option<User>)>> {
+    fn answers(&self) -> std::sync::MutexGuard<'_, Answers> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -193,7 +193,7 @@ impl Images for PulledImages {
         if let Some(image) = self.delivered.delivered(&reference)? {
             return Ok((image, None));
         }
-        let began = Instant::now();
+        let since = Instant::now();
         let turn = self.turn(&reference);
         let _alone = turn.lock().await;
         // What is named by its digest cannot have changed.
@@ -216,7 +216,7 @@ impl Images for PulledImages {
         let folder = self.folder.join(&pulled.hex);
         let image = read_image(&folder, &reference, &pulled.resolved).map_err(failed)?;
         self.remember(&reference, pulled).map_err(|error| failed(error.to_string()))?;
-        Ok((image, Some(Fetched { took: began.elapsed(), size_bytes })))
+        Ok((image, Some(Fetched { took: since.elapsed(), size_bytes })))
     }
 }
 

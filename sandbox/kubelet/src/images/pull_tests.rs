@@ -30,8 +30,7 @@ struct Inner {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}")
+    Sha256::digest(bytes).iter().fold("sha256:".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 fn layer(path: &str, text: &str) -> Vec<u8> {
@@ -116,13 +115,11 @@ async fn answer(
         return (StatusCode::UNAUTHORIZED, [("WWW-Authenticate", challenge)]).into_response();
     }
     inner.asked.push(format!("{kind}/{what}"));
-    match inner.content.get(&format!("{kind}/{what}")) {
-        Some(bytes) => bytes.clone().into_response(),
-        None => {
-            let body = json!({ "errors": [{ "code": "MANIFEST_UNKNOWN", "message": "no such image" }] });
-            (StatusCode::NOT_FOUND, axum::Json(body)).into_response()
-        }
+    if let Some(bytes) = inner.content.get(&format!("{kind}/{what}")) {
+        return bytes.clone().into_response();
     }
+    let body = json!({ "errors": [{ "code": "MANIFEST_UNKNOWN", "message": "no such image" }] });
+    (StatusCode::NOT_FOUND, axum::Json(body)).into_response()
 }
 
 fn images(mirror: &RegistryMirror) -> (tempfile::TempDir, PulledImages) {
