@@ -192,6 +192,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(deprecated, reason = "where the conditions were, old operations still have them")]
     fn a_stockout_that_only_a_condition_tells_is_found() {
         let condition =
             model::StatusCondition::new().set_message("Instance 'gke-a' creation failed: ZONE_RESOURCE_POOL_EXHAUSTED");
