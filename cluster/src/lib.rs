@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 mod context;
 mod failure;
+#[cfg(feature = "gcp")]
+pub mod gke;
 pub mod kind;
 mod ports;
 pub mod sandbox;

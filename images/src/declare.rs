@@ -33,7 +33,10 @@ pub enum Delivery<'a> {
         folder: &'a Path,
     },
     /// From a registry: the image is pushed to [`Spec::push`].
-    Registry,
+    Registry {
+        /// What makes the repository there, where that is a node of the graph.
+        needs: Option<&'a Address>,
+    },
 }
 
 /// Where the nodes of an image are in the graph.
@@ -59,11 +62,12 @@ pub fn declare(
     let node = image_node(deployment, spec, fingerprint);
     let image = node.address.clone();
     graph.add(node)?;
-    let pushed = spec.push.as_ref().map(|to| pushed(graph, spec, &image, to)).transpose()?;
+    let repository = if let Delivery::Registry { needs } = delivery { needs } else { None };
+    let pushed = spec.push.as_ref().map(|to| pushed(graph, spec, &image, to, repository)).transpose()?;
     let available = match delivery {
         Delivery::Kind { cluster, name } => delivered(graph, deployment, spec, &image, cluster, name)?,
         Delivery::Folder { cluster, folder } => unpacked(graph, deployment, spec, &image, cluster, folder)?,
-        Delivery::Registry => pushed.unwrap_or_else(|| image.clone()),
+        Delivery::Registry { .. } => pushed.unwrap_or_else(|| image.clone()),
     };
     Ok(Declared { image, available })
 }
@@ -147,11 +151,17 @@ fn refer(node: &mut Node, image: &Address) {
     node.inputs["digest"] = output(image, "digest");
 }
 
-fn pushed(graph: &mut Graph, spec: &Spec, image: &Address, to: &str) -> Result<Address, GraphError> {
+fn pushed(
+    graph: &mut Graph,
+    spec: &Spec,
+    image: &Address,
+    to: &str,
+    repository: Option<&Address>,
+) -> Result<Address, GraphError> {
     let address = Address::new(PUSH, &spec.name);
     let mut node = Node::new(address.clone(), format!("image {} at {to}", spec.name), "images");
     node.inputs = json!({ "to": to, "digest": output(image, "digest") });
-    node.needs = vec![image.clone().into()];
+    node.needs = std::iter::once(image).chain(repository).cloned().map(Need::from).collect();
     // A registry keeps what it was given, and others may have pulled it: nothing is deleted there.
     node.lasting = false;
     graph.add(node)?;

@@ -37,6 +37,7 @@ use std::sync::{Arc, OnceLock};
 
 use engine::Registry;
 use providers::docker::Docker;
+use providers::registry::Logins;
 
 pub use assemble::Assembled;
 pub use cargo::{Built, CargoError, target};
@@ -60,6 +61,8 @@ pub struct Options {
     pub lock: Option<Arc<File>>,
     /// The folder of Docker's `config.json` with the logins at registries, for example `~/.docker`.
     pub docker_config: Option<PathBuf>,
+    /// Who knows the logins at registries of a cloud; asked before Docker's own.
+    pub logins: Option<Arc<dyn Logins>>,
 }
 
 /// The store, opened when it is first needed and then shared.
@@ -89,5 +92,5 @@ pub fn register(registry: &mut Registry, docker: &Docker, options: &Options) {
     registry.register(declare::IMAGE, image::Images::new(store.clone(), docker.clone(), options.clone()));
     registry.register(declare::DELIVERY, delivery::Deliveries::new(store.clone(), docker.clone()));
     registry.register(declare::UNPACKED, unpacked::UnpackedImages::new(store.clone()));
-    registry.register(declare::PUSH, push::Pushes::new(store, options.docker_config.clone()));
+    registry.register(declare::PUSH, push::Pushes::new(store, options));
 }

@@ -11,20 +11,21 @@ use flate2::write::GzEncoder;
 use futures::{TryStreamExt, stream};
 use providers::credentials;
 use providers::docker::Credentials;
-use providers::registry::{self, Blob, Repository};
+use providers::registry::{self, Blob, Logins, Repository};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
-use crate::SharedStore;
 use crate::image::{explain_store, megabytes};
 use crate::oci::{self, Descriptor, Manifest};
 use crate::store::{Store, StoreError};
+use crate::{Options, SharedStore};
 
 /// Pushes images.
 pub struct Pushes {
     store: SharedStore,
     docker_config: Option<PathBuf>,
+    logins: Option<Arc<dyn Logins>>,
 }
 
 #[derive(Deserialize)]
@@ -34,12 +35,30 @@ struct Inputs {
 }
 
 impl Pushes {
-    pub(crate) fn new(store: SharedStore, docker_config: Option<PathBuf>) -> Self {
-        Self { store, docker_config }
+    pub(crate) fn new(store: SharedStore, options: &Options) -> Self {
+        Self { store, docker_config: options.docker_config.clone(), logins: options.logins.clone() }
+    }
+
+    /// The repository as it is spoken to.
+    async fn repository(&self, to: &str, tag: &str) -> Result<Repository, Failure> {
+        let login = self.login(to).await?;
+        let registry = registry::registry_of(to).map_err(explain)?;
+        let stands_in = self.logins.as_ref().and_then(|logins| logins.stands_in(&registry));
+        let spoken_to = match (stands_in, to.strip_prefix(&registry)) {
+            (Some(address), Some(path)) => format!("{address}{path}"),
+            _ => to.to_owned(),
+        };
+        Repository::new(&spoken_to, tag, login.as_ref()).map_err(explain)
     }
 
     async fn login(&self, repository: &str) -> Result<Option<Credentials>, Failure> {
         let registry = registry::registry_of(repository).map_err(explain)?;
+        if let Some(logins) = &self.logins
+            && let Some(login) =
+                logins.login(&registry).await.map_err(|error| Failure::from(error).class(Class::Missing))?
+        {
+            return Ok(Some(login));
+        }
         match &self.docker_config {
             Some(folder) => Ok(credentials::find(folder, &registry)
                 .await
@@ -51,8 +70,7 @@ impl Pushes {
     async fn look(&self, held: &Held) -> Result<Observation, Failure> {
         let inputs: Inputs = serde_json::from_value(held.node.inputs.clone())?;
         let digest = held.outputs["digest"].as_str().unwrap_or_default();
-        let repository =
-            Repository::new(&inputs.to, "latest", self.login(&inputs.to).await?.as_ref()).map_err(explain)?;
+        let repository = self.repository(&inputs.to, "latest").await?;
         let there = repository.has(digest).await.map_err(explain)?;
         Ok(if there { Observation::AsRecorded } else { Observation::Absent })
     }
@@ -117,9 +135,8 @@ impl Resource for Pushes {
         });
         let (manifest, bytes) = prepared.await.expect("compressing does not panic").map_err(explain_store)?;
         let digest = crate::digest::of_bytes(&bytes);
-        let login = self.login(&inputs.to).await?;
         // A registry may collect what no tag refers to.
-        let repository = Repository::new(&inputs.to, &digest[7..19], login.as_ref()).map_err(explain)?;
+        let repository = self.repository(&inputs.to, &digest[7..19]).await?;
         context.progress(format!("pushing to {}", inputs.to));
         let blobs: Vec<Blob> =
             manifest.blobs().map(|blob| Blob { digest: blob.digest.clone(), size: blob.size }).collect();

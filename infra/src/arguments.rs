@@ -46,6 +46,18 @@ pub struct Global {
     /// The folder for what can be made again: images, data sets [default: the XDG cache folder]
     #[arg(long, global = true, env = "INFRA_CACHE", value_name = "FOLDER")]
     pub cache: Option<PathBuf>,
+    /// The project of Google Cloud [default: the scenario's, else GOOGLE_CLOUD_PROJECT, else that of gcloud]
+    #[arg(long, global = true, value_name = "ID", hide_short_help = true)]
+    pub project: Option<String>,
+    /// The zone or region of a cloud [default: the scenario's, else CLOUDSDK_COMPUTE_ZONE, else that of gcloud]
+    #[arg(long, global = true, value_name = "PLACE", hide_short_help = true)]
+    pub location: Option<String>,
+    /// Do it in a simulated cloud, in this process: no account, no network, no cost; everything is removed at the end
+    #[arg(long, global = true)]
+    pub rehearse: bool,
+    /// Let things go wrong in the rehearsal, the same ones for the same number
+    #[arg(long, global = true, value_name = "SEED", requires = "rehearse", hide_short_help = true)]
+    pub faults: Option<u64>,
 }
 
 /// Which deployment is meant.
@@ -118,6 +130,8 @@ pub enum Provider {
     Sandbox,
     /// Kubernetes in Docker, on this machine.
     Kind,
+    /// Google Kubernetes Engine.
+    Gke,
 }
 
 impl Provider {
@@ -126,6 +140,7 @@ impl Provider {
         match self {
             Self::Sandbox => "sandbox",
             Self::Kind => "kind",
+            Self::Gke => "gke",
         }
     }
 }
@@ -137,6 +152,8 @@ pub enum Command {
     Apply(Apply),
     /// Show what apply would do, and what was changed outside of infra; do nothing
     Plan(Plan),
+    /// Look whether a cloud allows and has what the scenario needs: credentials, rights, names, quotas; change nothing
+    Preflight(Preflight),
     /// Show what runs, and what blocks what does not
     Status(Status),
     /// Run the scenario's checks again
@@ -161,6 +178,10 @@ pub enum Command {
     Images(Images),
     /// Look after the sandbox of a deployment: the built-in Kubernetes
     Sandbox(Sandbox),
+    /// Be a cloud on the wire, for rehearsals and for clients of others
+    Simulator(Simulator),
+    /// Print a token for kubectl, as it asks programs for it
+    Token(Token),
     /// Show what this machine lacks for each provider, and how to get it
     Doctor(Doctor),
     /// Print the JSON schema of the scenario file, for editors
@@ -195,6 +216,56 @@ pub struct Apply {
     #[command(flatten)]
     pub wait: Wait,
 }
+
+/// `infra preflight`
+#[derive(Debug, Args)]
+pub struct Preflight {
+    /// Which scenario.
+    #[command(flatten)]
+    pub which: Which,
+    /// Where.
+    #[command(flatten)]
+    pub target: Target,
+}
+
+/// `infra simulator`
+#[derive(Debug, Args)]
+pub struct Simulator {
+    /// Which cloud.
+    #[command(subcommand)]
+    pub command: SimulatorCommand,
+}
+
+/// `infra simulator ...`
+#[derive(Debug, Subcommand)]
+pub enum SimulatorCommand {
+    /// Google Cloud: every API at one address, until an interrupt
+    Gcp(SimulatorGcp),
+}
+
+/// `infra simulator gcp`
+#[derive(Debug, Args)]
+pub struct SimulatorGcp {
+    /// Where it listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8100")]
+    pub listen: std::net::SocketAddr,
+    /// How much faster its time passes
+    #[arg(long, value_name = "FACTOR", default_value_t = 60.0)]
+    pub speed: f64,
+    /// The project that it has [default: that of --project, else demo]
+    #[arg(long, value_name = "ID", id = "simulated_project")]
+    pub with_project: Option<String>,
+    /// Let things go wrong, the same ones for the same number
+    #[arg(long = "with-faults", value_name = "SEED")]
+    pub with_faults: Option<u64>,
+    /// Make no Kubernetes behind the clusters
+    #[arg(long)]
+    pub no_clusters: bool,
+}
+
+/// `infra token`
+#[derive(Debug, Args)]
+pub struct Token {}
 
 /// `infra plan`
 #[derive(Debug, Args)]

@@ -12,11 +12,14 @@ pub mod logs;
 pub mod man;
 pub mod open;
 pub mod plan;
+pub mod preflight;
 pub mod recover;
 pub mod report;
 pub mod sandbox;
 pub mod schema;
+pub mod simulator;
 pub mod status;
+pub mod token;
 pub mod unlock;
 
 use std::io::{self, IsTerminal, Write};

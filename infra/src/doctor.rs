@@ -1,5 +1,6 @@
 //! What this machine has and what it lacks, a check each. All are asked at once, and each has a time limit.
 
+mod gke;
 mod images;
 mod kind;
 mod machine;
@@ -26,6 +27,8 @@ pub enum Part {
     Sandbox,
     /// What kind needs.
     Kind,
+    /// What GKE needs.
+    Gke,
     /// What building images needs. Scenarios without images go without.
     Images,
 }
@@ -89,6 +92,7 @@ pub async fn examine(settings: &Settings, kind: Option<&Path>) -> Vec<Check> {
         limited(Part::Kind, "kind", kind::program(kind)),
         limited(Part::Kind, "kubectl", kind::kubectl()),
         async { kind::kernel() }.boxed(),
+        async { gke::examine(settings) }.boxed(),
         limited(Part::Images, "cargo", images::cargo()),
         limited(Part::Images, "Dockerfiles", images::dockerfiles(settings)),
     ];

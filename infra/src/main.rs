@@ -4,11 +4,11 @@ mod addressing;
 mod arguments;
 mod commands;
 mod doctor;
+mod google;
 mod launcher;
 mod prepare;
 mod receipt;
 mod record;
-#[cfg_attr(not(test), expect(dead_code, reason = "no command rehearses yet"))]
 mod rehearsal;
 mod report;
 mod saved;
@@ -26,6 +26,10 @@ use clap::{CommandFactory, Parser};
 use arguments::{Arguments, Command, Sandbox, SandboxCommand};
 use report::{Exit, Problem};
 use settings::Settings;
+
+/// The stack of a thread: as much as the main one has. Values of Google's types take many kilobytes each, and unoptimised code keeps
+/// several of them at once. Only what is used costs memory.
+const STACK_BYTES: usize = 8 << 20;
 
 fn main() -> ExitCode {
     // Processes of a sandbox are this program too, in another role.
@@ -59,12 +63,18 @@ fn run(arguments: Arguments) -> Result<Exit, Problem> {
         _ => {}
     }
     let settings = Settings::new(&arguments.global)?;
+    let (rehearses, faults) = (arguments.global.rehearse, arguments.global.faults);
     // Two threads: one TLS handshake or digest must not hold up everything else, and more would only cost memory.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).thread_stack_size(STACK_BYTES).enable_all().build()?;
     let ended = runtime.block_on(async {
+        if rehearses {
+            return Box::pin(rehearsal::run(arguments.command, faults, settings)).await;
+        }
         match arguments.command {
             Command::Apply(command) => commands::apply::run(command, &settings).await,
             Command::Plan(command) => commands::plan::run(command, &settings).await,
+            Command::Preflight(command) => commands::preflight::run(command, &settings).await,
             Command::Status(command) => commands::status::run(command, &settings).await,
             Command::Check(command) => commands::check::run(command, &settings).await,
             Command::Logs(command) => commands::logs::run(command, &settings).await,
@@ -77,6 +87,8 @@ fn run(arguments: Arguments) -> Result<Exit, Problem> {
             Command::Unlock(command) => commands::unlock::run(command, &settings).await,
             Command::Images(command) => commands::images::run(command.command.as_ref(), &settings).await,
             Command::Sandbox(command) => commands::sandbox::run(command.command, &settings).await,
+            Command::Simulator(command) => commands::simulator::run(command.command, &settings).await,
+            Command::Token(_) => commands::token::run(&settings).await,
             Command::Doctor(command) => commands::doctor::run(command, &settings).await,
             Command::Completions(_) | Command::Man(_) | Command::Schema(_) => unreachable!("they need no settings"),
         }

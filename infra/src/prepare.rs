@@ -7,12 +7,14 @@ use std::sync::Arc;
 use engine::{
     Address, Deployment, Existing, Graph, Inventory, Node, Observation, Plan, Registry, State, Wishes, plan_with,
 };
+use providers::kubernetes::Client;
 use scenarios::{Lowered, Scenario, ServiceAddress};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::addressing::find_all;
 use crate::arguments::{self, Provider, Wanted, Which};
+use crate::google;
 use crate::report::{Problem, of_plan, of_report, print_report};
 use crate::saved::SavedPlan;
 use crate::session::registry;
@@ -73,6 +75,8 @@ pub struct Prepared {
     pub left_out: usize,
     /// What the plan follows from.
     pub basis: Basis,
+    /// The cluster that is wanted, where it is one of GKE.
+    pub gke: Option<cluster::gke::Spec>,
 }
 
 impl Request {
@@ -123,6 +127,20 @@ impl Prepared {
     }
 }
 
+/// Where a scenario shall run and, where that is a cloud, the cluster that it wants there.
+pub async fn cloud(
+    request: &Request,
+    inventory: &Inventory,
+    settings: &Settings,
+) -> Result<(Provider, Option<cluster::gke::Spec>), Problem> {
+    let provider = request.provider(inventory, settings)?;
+    if provider != Provider::Gke {
+        return Ok((provider, None));
+    }
+    let lowering = target_of(&request.deployment, &request.target, provider, inventory, settings);
+    Ok((provider, scenarios::lower(&request.scenario, &lowering).await?.gke))
+}
+
 /// Makes the plan. Changes nothing but caches. A saved plan is refused where this is not the same one any more.
 pub async fn prepare(
     request: &Request,
@@ -136,9 +154,10 @@ pub async fn prepare(
     }
     let provider = request.provider(inventory, settings)?;
     let lowering = target_of(deployment, target, provider, inventory, settings);
-    let Lowered { graph, vault, addresses, warnings, moved } = scenarios::lower(scenario, &lowering).await?;
+    let Lowered { graph, vault, addresses, warnings, moved, gke } = scenarios::lower(scenario, &lowering).await?;
     let selection = request.selection(&graph, inventory)?;
-    let registry = registry(settings, &vault, lock);
+    let is_google = provider == Provider::Gke || google::holds(inventory);
+    let registry = registry(settings, &vault, lock, is_google)?;
     let observed = registry.observe(inventory).await;
     let existing = registry.existing(&graph, inventory, &observed).await;
     let (replace, adopt) = (selection.replace.clone(), selection.adopt);
@@ -157,7 +176,7 @@ pub async fn prepare(
         .collect();
     let basis = Basis { graph, observed, existing: wishes.existing };
     let name = deployment.name().to_owned();
-    let prepared = Prepared { name, provider, plan, registry, addresses, warnings, selection, left_out, basis };
+    let prepared = Prepared { name, provider, plan, registry, addresses, warnings, selection, left_out, basis, gke };
     if let Some(saved) = &request.saved {
         saved.check(&prepared, inventory)?;
     }
@@ -177,6 +196,7 @@ fn provider_of(scenario: &Scenario, inventory: &Inventory, settings: &Settings) 
         kinds.find_map(|kind| match kind {
             "sandbox-cluster" => Some(Provider::Sandbox),
             "kind-cluster" => Some(Provider::Kind),
+            "gke-cluster" => Some(Provider::Gke),
             _ => None,
         })
     };
@@ -184,6 +204,7 @@ fn provider_of(scenario: &Scenario, inventory: &Inventory, settings: &Settings) 
         scenario.provider.map(|provider| match provider {
             scenarios::Provider::Sandbox => Provider::Sandbox,
             scenarios::Provider::Kind => Provider::Kind,
+            scenarios::Provider::Gke => Provider::Gke,
         })
     };
     settings.provider.or_else(here).or_else(asked).or(settings.usual_provider).unwrap_or(Provider::Sandbox)
@@ -203,9 +224,11 @@ fn target_of(
         provider: match provider {
             Provider::Sandbox => scenarios::Provider::Sandbox,
             Provider::Kind => scenarios::Provider::Kind,
+            Provider::Gke => scenarios::Provider::Gke,
         },
         kind: target.kind.clone(),
         node_image: target.node_image.clone(),
+        gcp: (provider == Provider::Gke).then(|| settings.google.target()),
         kubeconfig: settings.kubeconfig.clone(),
         // Only what is certainly there binds the plan: a cluster that was never finished may get other ports. A folder may hold
         // data all the same.
@@ -249,4 +272,13 @@ pub fn local_addresses(inventory: &Inventory) -> BTreeMap<String, String> {
         })
         .chain(asked)
         .collect()
+}
+
+/// Where the Services of a deployment answer that a cloud gave addresses.
+pub async fn balanced_addresses(client: &Client, deployment: &str) -> Result<BTreeMap<String, String>, Problem> {
+    let balancers = workloads::load_balancers(client, deployment).await?;
+    let address = |it: workloads::LoadBalancer| {
+        (format!("{}:{}", it.service, it.port), format!("http://{}", it.address.trim_end_matches(":80")))
+    };
+    Ok(balancers.into_iter().map(address).collect())
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::{
-    Deployment, DeploymentLock, Event, Journal, Outcome, Patience, Plan, Policy, Record, Registry, Sink, Sinks, Stop,
+    Deployment, DeploymentLock, Event, Inventory, Journal, Outcome, Patience, Plan, Policy, Record, Registry, Sink, Sinks, Stop,
     StopHandle, execute,
 };
-use providers::kubernetes::Clients;
+use providers::kubernetes::{Client, Clients};
 use workloads::Vault;
 
 use crate::arguments::Wait;
+use crate::google;
 use crate::launcher::SelfLauncher;
 use crate::record::{Planned, Recorder};
 use crate::report::{Problem, of_state};
@@ -158,15 +159,41 @@ pub fn lock(deployment: &Deployment, wait: Wait, settings: &Settings) -> Result<
     deployment.lock(&settings.owner, settings.lease, patience, waiting).map_err(of_state)
 }
 
-/// The behaviour of every kind that this program knows. Children that change the world hold `lock` open while they live.
-pub fn registry(settings: &Settings, vault: &Vault, lock: Option<Arc<File>>) -> Registry {
+/// The behaviour of every kind that this program knows; that of Google's only where a deployment is there, or shall be. Children
+/// that change the world hold `lock` open while they live.
+pub fn registry(
+    settings: &Settings,
+    vault: &Vault,
+    lock: Option<Arc<File>>,
+    is_google: bool,
+) -> Result<Registry, Problem> {
     let mut registry = Registry::default();
     cluster::kind::register(&mut registry, &settings.docker, lock.clone());
     cluster::sandbox::register(&mut registry, Arc::new(SelfLauncher));
-    let images = images::Options { cache: settings.images(), lock, docker_config: settings.docker_config.clone() };
+    let mut images = images::Options {
+        cache: settings.images(),
+        lock,
+        docker_config: settings.docker_config.clone(),
+        ..images::Options::default()
+    };
+    if is_google {
+        let google = settings.google.client()?;
+        cluster::gke::register(&mut registry, google);
+        images.logins = Some(Arc::new(google.clone()));
+    }
     images::register(&mut registry, &settings.docker, &images);
-    workloads::register(&mut registry, &Clients::default(), vault);
-    registry
+    workloads::register(&mut registry, &clients(settings, is_google)?, vault);
+    Ok(registry)
+}
+
+/// Clients of Kubernetes. Those of Google's clusters get their tokens from this process.
+pub fn clients(settings: &Settings, is_google: bool) -> Result<Clients, Problem> {
+    Ok(if is_google { Clients::with_tokens(Arc::new(settings.google.client()?.clone())) } else { Clients::default() })
+}
+
+/// The client of a deployment's cluster.
+pub fn client(settings: &Settings, deployment: &Deployment, inventory: &Inventory) -> Result<Client, Problem> {
+    Ok(clients(settings, google::holds(inventory))?.get(&deployment.kubeconfig()))
 }
 
 /// Turns interrupts into requests to stop, and says what each of them means.

@@ -11,6 +11,7 @@ use providers::docker::{Docker, Settings as DockerSettings};
 use providers::kubeconfig;
 
 use crate::arguments::{Global, Provider, duration};
+use crate::google::Google;
 use crate::record::without_secrets;
 use crate::report::{Exit, Problem};
 use crate::shared::Shared;
@@ -45,6 +46,8 @@ pub struct Settings {
     pub owner: Owner,
     /// How long a lock of this run counts without a sign of life of it.
     pub lease: Duration,
+    /// Google Cloud, spoken to when it is first needed.
+    pub google: Google,
     /// Whether to print JSON.
     pub json: bool,
 }
@@ -73,6 +76,7 @@ impl Settings {
             usual_provider: usual_provider()?,
             owner: owner(),
             lease: lease()?,
+            google: Google::new(global.project.clone(), global.location.clone()),
             json: global.json,
         })
     }

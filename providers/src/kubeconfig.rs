@@ -257,6 +257,25 @@ impl Entry {
         Ok(entry)
     }
 
+    /// An API server whose tokens a program prints (an exec credential plugin): the program with its arguments, and the
+    /// certificate of the API server's authority in base64.
+    pub fn of_program(server: &str, certificate_authority: &str, program: &[String]) -> Self {
+        let (command, arguments) =
+            program.split_first().map_or(("", &[][..]), |(command, rest)| (command.as_str(), rest));
+        Self {
+            cluster: json!({ "certificate-authority-data": certificate_authority, "server": server }),
+            user: json!({
+                "exec": {
+                    "apiVersion": "client.authentication.k8s.io/v1",
+                    "command": command,
+                    "args": arguments,
+                    "interactiveMode": "IfAvailable",
+                    "provideClusterInfo": true,
+                }
+            }),
+        }
+    }
+
     /// The address of the API server.
     pub fn server(&self) -> &str {
         self.cluster["server"].as_str().unwrap_or_default()

@@ -9,6 +9,7 @@ mod identity;
 mod kinds;
 mod logs;
 mod objects;
+mod tokens;
 mod transport;
 mod watch;
 
@@ -18,6 +19,7 @@ pub use forward::{Forward, ForwardTarget, Port};
 pub use identity::{Identity, Kind};
 pub use logs::{LogLine, LogOptions};
 pub use objects::{Conflicts, FIELD_MANAGER, Propagation, Selection};
+pub use tokens::BearerTokens;
 pub use watch::Change;
 
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

@@ -5,6 +5,8 @@ pub mod blobs;
 pub mod credentials;
 pub mod docker;
 pub mod gate;
+#[cfg(feature = "gcp")]
+pub mod gcp;
 pub mod kind;
 pub mod kubeconfig;
 pub mod kubernetes;

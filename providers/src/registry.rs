@@ -87,6 +87,16 @@ impl Error {
     }
 }
 
+/// Knows how to log in at registries of a cloud.
+#[async_trait::async_trait]
+pub trait Logins: std::fmt::Debug + Send + Sync {
+    /// The login at a registry (`host` or `host:port`), where it is one of the cloud's.
+    async fn login(&self, registry: &str) -> Result<Option<Credentials>, Box<dyn StdError + Send + Sync>>;
+
+    /// The address that stands for a registry in a rehearsal, as `host:port`; usually there is none.
+    fn stands_in(&self, registry: &str) -> Option<String>;
+}
+
 /// A blob that is pushed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blob {

@@ -4,6 +4,7 @@
 //! makes the engine's graph of a scenario and a target. Neither changes anything in the world.
 
 mod files;
+mod gke;
 mod load;
 mod lower;
 mod manifest;
@@ -17,11 +18,11 @@ mod workspace;
 mod yaml;
 
 pub use load::load;
-pub use lower::{LowerError, Lowered, ServiceAddress, Target, lower};
+pub use lower::{GcpTarget, LowerError, Lowered, ServiceAddress, Target, lower};
 pub use manifest::{Identity, Manifest};
 pub use report::{Problem, Report};
 pub use scenario::{
-    Check, CheckKind, Cluster, CopiedFiles, Image, ImageSource, KindPart, LocalPort, Provider, Scenario, ServicePort,
-    Step,
+    BoundDisk, Check, CheckKind, Cluster, CopiedFiles, GkePart, Image, ImageSource, KindPart, LocalPort, NodeSize,
+    Object, PoolPart, Provider, Scenario, ServicePort, StaticAddress, Step, WantedPoolSize, WantedZones,
 };
 pub use schema::SCHEMA;

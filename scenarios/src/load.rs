@@ -1,6 +1,8 @@
 //! From the text of a scenario file to a checked [`Scenario`].
 
 mod checks;
+mod cluster;
+mod gke;
 mod images;
 mod moved;
 mod services;
@@ -12,10 +14,11 @@ pub(crate) use uses::without_tag;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::manifest::Manifest;
 use crate::problems::{Problems, Source, did_you_mean};
 use crate::reader::{Field, Marked, Reader, Table};
 use crate::report::{Problem, Report};
-use crate::scenario::{Cluster, KindPart, Provider, Scenario};
+use crate::scenario::{Provider, Scenario};
 use crate::words::{check_dns_label, deployment_name, dns_label};
 use crate::yaml::{self, Mark, Node};
 use crate::{files, load::services::Services};
@@ -24,8 +27,6 @@ use crate::{files, load::services::Services};
 const FILE_NAME: &str = "scenario.yaml";
 /// The version of the schema that is read here.
 const VERSION: u64 = 1;
-/// The most nodes that a cluster may have.
-const MAX_NODES: u64 = 50;
 
 /// Reads a scenario, given its folder or its file, with everything that it names.
 ///
@@ -97,12 +98,15 @@ fn scenario(reader: &mut Reader<'_>, document: &Node, file: &Path, folder: &Path
     let name = table.required(reader, "name", &example_name(folder), deployment_name);
     let provider = table.optional(reader, "provider", provider);
     let namespace = table.optional(reader, "namespace", dns_label);
-    let cluster = table.optional(reader, "cluster", cluster);
     let images = table.field(reader, "images").map(|field| images::read(reader, &field, folder)).unwrap_or_default();
     let datasets = table.field(reader, "datasets").map(|field| datasets(reader, &field, folder)).unwrap_or_default();
     let default_namespace = namespace.as_ref().map_or("default", |namespace| namespace.value.as_str()).to_owned();
     let mut steps = steps::read(reader, &mut table, folder, &default_namespace);
     let services = Services::of(steps.iter().flat_map(|step| &step.manifests), &default_namespace);
+    let manifests: Vec<&Manifest> = steps.iter().flat_map(|step| &step.manifests).collect();
+    let cluster = table
+        .optional(reader, "cluster", |reader, field| cluster::read(reader, field, &manifests, &services))
+        .unwrap_or_default();
     let checks = table.field(reader, "checks").map(|field| checks::read(reader, &field, &services)).unwrap_or_default();
     let local_ports = table
         .field(reader, "local_ports")
@@ -123,7 +127,7 @@ fn scenario(reader: &mut Reader<'_>, document: &Node, file: &Path, folder: &Path
         name: name?.value,
         provider,
         namespace: default_namespace,
-        cluster: cluster.unwrap_or(Cluster { nodes: 1, kind: KindPart::default() }),
+        cluster,
         images: images.into_iter().map(|image| image.image).collect(),
         datasets: datasets.into_iter().map(|(name, folder)| (name, folder.value)).collect(),
         steps,
@@ -156,31 +160,18 @@ fn provider(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Provider> {
     match text.value.as_str() {
         "kind" => Some(Provider::Kind),
         "sandbox" => Some(Provider::Sandbox),
-        later @ ("gke" | "eks" | "minikube") => reader.problem(
+        "gke" => Some(Provider::Gke),
+        later @ ("eks" | "minikube") => reader.problem(
             text.mark,
             format!("the provider `{later}` is not supported yet"),
-            "for now there are `kind` and `sandbox`".to_owned(),
+            "for now there are `gke`, `kind` and `sandbox`".to_owned(),
         ),
         other => reader.problem(
             text.mark,
             format!("there is no provider `{other}`"),
-            did_you_mean(other, ["kind", "sandbox"]),
+            did_you_mean(other, ["gke", "kind", "sandbox"]),
         ),
     }
-}
-
-fn cluster(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<Cluster> {
-    let mut table = reader.table(field)?;
-    let nodes = table.optional(reader, "nodes", |reader, field| reader.whole_number(field, 1..=MAX_NODES));
-    let kind = table.optional(reader, "kind", |reader, field| {
-        let mut table = reader.table(field)?;
-        let node_image = table.optional(reader, "node_image", Reader::text).map(|image| image.value);
-        table.close(reader);
-        Some(KindPart { node_image })
-    });
-    table.later(&["gke", "eks", "minikube", "sandbox"]);
-    table.close(reader);
-    Some(Cluster { nodes: u32::try_from(nodes.unwrap_or(1)).unwrap_or(1), kind: kind.unwrap_or_default() })
 }
 
 /// The folders of data sets.

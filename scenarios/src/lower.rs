@@ -2,6 +2,7 @@
 
 mod datasets;
 mod error;
+mod gke;
 mod images;
 mod objects;
 mod ports;
@@ -15,11 +16,13 @@ use cluster::PortMapping;
 use engine::{Address, Graph};
 use serde::Serialize;
 use serde_json::Value;
-use workloads::Vault;
+use workloads::{DiskVolume, NodeVolume, StaticAddress, Vault};
 
 pub use error::LowerError;
+pub use gke::GcpTarget;
 
 use crate::scenario::{Provider, Scenario};
+use images::Prepared;
 use ports::Ports;
 
 /// Where a scenario shall run.
@@ -37,6 +40,8 @@ pub struct Target {
     pub kind: Option<PathBuf>,
     /// A node image in place of the scenario's.
     pub node_image: Option<String>,
+    /// What it takes to make a cluster in Google Cloud; needed for GKE alone.
+    pub gcp: Option<GcpTarget>,
     /// The user's kubeconfig, absolute.
     pub kubeconfig: PathBuf,
     /// What the deployment's journal says is there: the inputs by address.
@@ -56,6 +61,8 @@ pub struct Lowered {
     pub warnings: Vec<String>,
     /// What is called otherwise than before: the address before, and the one now.
     pub moved: Vec<(Address, Address)>,
+    /// On GKE, the cluster that is wanted: what a preflight looks at.
+    pub gke: Option<cluster::gke::Spec>,
 }
 
 /// Where a port of a Service answers.
@@ -82,29 +89,90 @@ pub async fn lower(scenario: &Scenario, target: &Target) -> Result<Lowered, Lowe
     let vault = vault(&target.deployment_folder)?;
 
     let mut graph = Graph::default();
-    let mut volumes = Vec::new();
-    let (cluster, places) = match target.provider {
-        Provider::Kind => {
-            let spec = kind_spec(scenario, target, &ports);
-            let cluster = cluster::kind::declare(&spec, &mut graph)?.cluster;
-            let delivery = Delivery::Kind { cluster: &cluster, name: &spec.name() };
-            let places = images::declare(&images, &target.deployment, delivery, &mut graph)?;
-            volumes = volumes::declare(scenario, target, &spec, &mut graph)?;
-            (cluster, places)
-        }
+    let mut parts = match target.provider {
+        Provider::Kind => on_kind(scenario, target, &images, &ports, &mut graph)?,
         Provider::Sandbox => {
             ports.on_this_machine = true;
-            let spec = sandbox_spec(scenario, target, &ports);
-            let cluster = cluster::sandbox::declare(&spec, &mut graph)?.cluster;
-            let delivery = Delivery::Folder { cluster: &cluster, folder: &spec.images() };
-            let places = images::declare(&images, &target.deployment, delivery, &mut graph)?;
-            (cluster, places)
+            in_the_sandbox(scenario, target, &images, &ports, &mut graph)?
+        }
+        Provider::Gke => {
+            ports = Ports::none();
+            on_gke(scenario, target, &images, &mut graph)?
         }
     };
-    let spec = objects::spec(scenario, target, &cluster, places, &ports, volumes, &datasets);
+    let cluster = parts.gke.take();
+    let spec = objects::spec(scenario, target, parts, &ports, &datasets);
     workloads::declare(&spec, &vault, &mut graph)?;
     graph.in_order()?;
-    Ok(Lowered { graph, vault, addresses: ports.addresses(), warnings: ports.warnings, moved: scenario.moved.clone() })
+    let (addresses, warnings, moved) = (ports.addresses(), ports.warnings, scenario.moved.clone());
+    Ok(Lowered { graph, vault, addresses, warnings, moved, gke: cluster })
+}
+
+/// What the objects need to know of the cluster.
+struct Parts {
+    cluster: Address,
+    /// By the name that manifests use: what makes each image available.
+    images: BTreeMap<String, Address>,
+    /// Claims that folders of the only node serve.
+    volumes: Vec<NodeVolume>,
+    /// Claims that disks serve.
+    disks: Vec<DiskVolume>,
+    /// Whether Services of type `LoadBalancer` get addresses of their own.
+    load_balancers: bool,
+    /// Which addresses some of them shall have.
+    static_addresses: Vec<StaticAddress>,
+    gke: Option<cluster::gke::Spec>,
+}
+
+impl Parts {
+    fn new(cluster: Address, images: BTreeMap<String, Address>) -> Self {
+        let (volumes, disks, static_addresses) = (Vec::new(), Vec::new(), Vec::new());
+        Self { cluster, images, volumes, disks, load_balancers: false, static_addresses, gke: None }
+    }
+}
+
+fn on_kind(
+    scenario: &Scenario,
+    target: &Target,
+    images: &[Prepared],
+    ports: &Ports,
+    graph: &mut Graph,
+) -> Result<Parts, LowerError> {
+    let spec = kind_spec(scenario, target, ports);
+    let cluster = cluster::kind::declare(&spec, graph)?.cluster;
+    let delivery = Delivery::Kind { cluster: &cluster, name: &spec.name() };
+    let places = images::declare(images, &target.deployment, delivery, graph)?;
+    let volumes = volumes::declare(scenario, target, &spec, graph)?;
+    Ok(Parts { volumes, ..Parts::new(cluster, places) })
+}
+
+fn in_the_sandbox(
+    scenario: &Scenario,
+    target: &Target,
+    images: &[Prepared],
+    ports: &Ports,
+    graph: &mut Graph,
+) -> Result<Parts, LowerError> {
+    let spec = sandbox_spec(scenario, target, ports);
+    let cluster = cluster::sandbox::declare(&spec, graph)?.cluster;
+    let delivery = Delivery::Folder { cluster: &cluster, folder: &spec.images() };
+    let places = images::declare(images, &target.deployment, delivery, graph)?;
+    Ok(Parts::new(cluster, places))
+}
+
+fn on_gke(scenario: &Scenario, target: &Target, images: &[Prepared], graph: &mut Graph) -> Result<Parts, LowerError> {
+    let spec = gke::spec(scenario, target, images.iter().any(Prepared::needs_a_place))?;
+    let declared = cluster::gke::declare(&spec, graph)?;
+    let places = images::declare_pushed(images, &target.deployment, declared.repository.as_ref(), graph, |image| {
+        gke::image_repository(&spec, image)
+    })?;
+    Ok(Parts {
+        disks: gke::disks(scenario, &declared.disks),
+        load_balancers: true,
+        static_addresses: gke::static_addresses(scenario, &declared.addresses),
+        gke: Some(spec),
+        ..Parts::new(declared.cluster, places)
+    })
 }
 
 /// The private kubeconfig of the deployment's cluster.

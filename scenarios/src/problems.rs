@@ -3,6 +3,9 @@ use std::path::{Path, PathBuf};
 use crate::report::{Problem, Report};
 use crate::yaml::Mark;
 
+/// So many words are named where none is near to what was written.
+const MOST_NAMED: usize = 24;
+
 /// A text file with the name that a person knows it by.
 #[derive(Debug)]
 pub(crate) struct Source {
@@ -95,7 +98,7 @@ pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = 
     let all: Vec<String> = candidates.into_iter().map(|candidate| format!("`{candidate}`")).collect();
     match all.len() {
         0 => None,
-        1..=20 => Some(format!("known here: {}", all.join(", "))),
-        count => Some(format!("known here: {}, and {} more", all[..20].join(", "), count - 20)),
+        1..=MOST_NAMED => Some(format!("known here: {}", all.join(", "))),
+        count => Some(format!("known here: {}, and {} more", all[..MOST_NAMED].join(", "), count - MOST_NAMED)),
     }
 }

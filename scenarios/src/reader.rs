@@ -123,6 +123,14 @@ impl Reader<'_> {
         self.wrong(field, &format!("a whole number from {} to {}", range.start(), range.end()), None)
     }
 
+    /// Yes or no.
+    pub fn truth(&mut self, field: &Field<'_>) -> Option<bool> {
+        match value(field.node) {
+            Some(Value::Bool(truth)) => Some(truth),
+            _ => self.wrong(field, "`true` or `false`", None),
+        }
+    }
+
     /// A number in a range.
     pub fn number(&mut self, field: &Field<'_>, range: RangeInclusive<f64>) -> Option<f64> {
         let number = value(field.node).and_then(|value| value.as_f64());

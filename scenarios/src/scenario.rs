@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use engine::Address;
 
+pub use crate::gke::{BoundDisk, GkePart, Object, PoolPart, StaticAddress, WantedPoolSize, WantedZones};
 use crate::manifest::Manifest;
 use crate::report::Problem;
 
@@ -47,6 +48,8 @@ pub enum Provider {
     Kind,
     /// The sandbox: a small Kubernetes in one process on this machine.
     Sandbox,
+    /// Google Kubernetes Engine.
+    Gke,
 }
 
 /// What the cluster is made of.
@@ -54,8 +57,21 @@ pub enum Provider {
 pub struct Cluster {
     /// How many nodes, from 1 to 50.
     pub nodes: u32,
+    /// How large a node is at least, where nodes can be chosen.
+    pub size: NodeSize,
     /// What only kind understands.
     pub kind: KindPart,
+    /// What only GKE understands.
+    pub gke: GkePart,
+}
+
+/// How large a node is at least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeSize {
+    /// CPUs.
+    pub cpus: Option<u32>,
+    /// Memory.
+    pub memory_gibibytes: Option<u32>,
 }
 
 /// The part of a cluster that only kind understands.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::problems::did_you_mean;
 use crate::reader::{Field, Marked, Reader};
 
 /// A name that Kubernetes takes as a label of the domain name system.
@@ -70,6 +71,101 @@ fn seconds(text: &str) -> Option<u64> {
         }
     }
     (rest.is_empty() && !text.is_empty()).then_some(seconds)
+}
+
+/// One of a few words.
+pub(crate) fn choice<T: Copy>(reader: &mut Reader<'_>, field: &Field<'_>, choices: &[(&str, T)]) -> Option<T> {
+    let text = reader.text(field)?;
+    if let Some((_, value)) = choices.iter().find(|(word, _)| *word == text.value) {
+        return Some(*value);
+    }
+    let message = format!("there is no `{}` for `{}`", text.value, field.name);
+    let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+    reader.problem(text.mark, message, did_you_mean(&text.value, words))
+}
+
+/// An amount of memory in whole GiB: `8Gi`.
+pub(crate) fn gibibytes(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<u32> {
+    let amount = field.node.text().and_then(|text| text.strip_suffix("Gi")?.parse::<u32>().ok());
+    match amount.filter(|amount| (1..=12288).contains(amount)) {
+        Some(amount) => Some(amount),
+        None => reader.wrong(field, "an amount of memory in GiB", "write for example `8Gi`".to_owned()),
+    }
+}
+
+/// The size of a disk in GB: `100`, `100GB` or `2TB`, as gcloud takes it.
+pub(crate) fn gigabytes(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<u32> {
+    let number = |text: &str| match text.strip_suffix("TB") {
+        Some(terabytes) => terabytes.parse::<u32>().ok()?.checked_mul(1024),
+        None => text.strip_suffix("GB").unwrap_or(text).parse::<u32>().ok(),
+    };
+    let size = field.node.text().and_then(number);
+    match size.filter(|size| (10..=65536).contains(size)) {
+        Some(size) => Some(size),
+        None => reader.wrong(field, "the size of a disk, from 10GB to 64TB", "write for example `100GB`".to_owned()),
+    }
+}
+
+/// The ID of a project of Google Cloud.
+pub(crate) fn project(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
+    let text = reader.text(field)?;
+    let id = text.value.rsplit_once(':').map_or(text.value.as_str(), |(_, id)| id);
+    if (6..=30).contains(&id.len()) && is_dns_label(id) && id.starts_with(|letter: char| letter.is_ascii_lowercase()) {
+        return Some(text.value);
+    }
+    let help = "6 to 30 lower-case letters, digits and `-`; it is the project's ID, not its name or number".to_owned();
+    reader.wrong(field, "the ID of a project", help)
+}
+
+/// A zone of Google Cloud: `us-central1-a`.
+pub(crate) fn zone(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
+    let text = reader.text(field)?;
+    let parts = text.value.rsplit_once('-');
+    let is_letter = |letter: &str| letter.len() == 1 && letter.bytes().all(|byte| byte.is_ascii_lowercase());
+    if parts.is_some_and(|(region, letter)| is_region(region) && is_letter(letter)) {
+        return Some(text.value);
+    }
+    reader.wrong(field, "a zone", "write for example `us-central1-a`".to_owned())
+}
+
+/// A region of Google Cloud: `us-central1`.
+pub(crate) fn region(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
+    let text = reader.text(field)?;
+    if is_region(&text.value) {
+        return Some(text.value);
+    }
+    reader.wrong(field, "a region", "write for example `us-central1`".to_owned())
+}
+
+fn is_region(text: &str) -> bool {
+    let Some((area, place)) = text.split_once('-') else { return false };
+    let name = place.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase());
+    is_word(area) && is_word(name) && name.len() < place.len()
+}
+
+/// A version of Kubernetes: `1.34`, `1.34.1-gke.1000`, `latest`.
+pub(crate) fn version(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
+    let text = reader.text(field)?;
+    let inside = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    if text.value == "latest" || text.value.starts_with("1.") && text.value.bytes().all(inside) {
+        return Some(text.value);
+    }
+    reader.wrong(field, "a version of Kubernetes", "write for example `\"1.34\"`".to_owned())
+}
+
+/// A range of private addresses: `10.0.0.0/20`.
+pub(crate) fn network_range(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<String> {
+    let text = reader.text(field)?;
+    let parts = text.value.split_once('/');
+    let is_range = parts.is_some_and(|(address, length)| {
+        let private = address.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_private());
+        private && length.parse::<u8>().is_ok_and(|length| (8..=29).contains(&length))
+    });
+    if is_range {
+        return Some(text.value);
+    }
+    reader.wrong(field, "a range of private addresses", "write for example `10.0.0.0/20`".to_owned())
 }
 
 /// The name of an image as manifests write it: without tag and digest.

@@ -17,6 +17,7 @@ fn target(cache: &Path) -> Target {
         provider: Provider::Kind,
         kind: None,
         node_image: Some("kind-node:test".to_owned()),
+        gcp: None,
         kubeconfig: PathBuf::from("/home/somebody/.kube/config"),
         held: BTreeMap::new(),
     }

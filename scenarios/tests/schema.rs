@@ -20,6 +20,7 @@ const OF_SHAPE: &[&str] = &[
     "bad-durations",
     "bad-empty",
     "bad-empty-fields",
+    "bad-gke",
     "bad-image-paths",
     "bad-image-settings",
     "bad-image-source",

@@ -35,7 +35,7 @@ impl Clock {
 
     /// The real time in which this much simulated time passes. For ever, or nearly, where the clock stands still.
     pub fn real(&self, simulated: Duration) -> Duration {
-        const LONG: Duration = Duration::from_secs(86_400);
+        const LONG: Duration = Duration::from_hours(24);
         if self.speed > 0.0 { simulated.div_f64(self.speed).min(LONG) } else { LONG }
     }
 
@@ -66,6 +66,6 @@ mod tests {
 
     #[test]
     fn a_minute_takes_a_second_at_speed_60() {
-        assert_eq!(Clock::new(60.0).real(Duration::from_secs(60)), Duration::from_secs(1));
+        assert_eq!(Clock::new(60.0).real(Duration::from_mins(1)), Duration::from_secs(1));
     }
 }

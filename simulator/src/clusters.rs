@@ -43,6 +43,8 @@ pub struct ClusterShape {
     pub registry: String,
     /// The registry's host names that the base URL stands for.
     pub registry_hosts: Vec<String>,
+    /// The URL that gives out tokens of the nodes' service account, as a machine's metadata server does it.
+    pub node_token: String,
 }
 
 /// A node of a cluster.

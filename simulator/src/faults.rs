@@ -177,7 +177,7 @@ impl Counted {
 /// What can happen to a call of a method, where a seed decides.
 fn possible(method: &str, changes: bool) -> Vec<FaultKind> {
     use FaultKind::{
-        FailedOperation, HalfMade, Incompatible, Internal, ListLag, LostReply, LostRequest, NotFoundAfterCreate,
+        FailedOperation, HalfMade, InUse, Incompatible, Internal, ListLag, LostReply, LostRequest, NotFoundAfterCreate,
         Stockout, TooManyRequests, Unavailable,
     };
     let mut kinds = vec![TooManyRequests, Unavailable, LostRequest];
@@ -189,6 +189,12 @@ fn possible(method: &str, changes: bool) -> Vec<FaultKind> {
     }
     if method.starts_with("container.") && changes {
         kinds.push(Incompatible);
+    }
+    if method.ends_with("etworks.delete") {
+        kinds.extend([InUse, InUse]);
+    }
+    if method.ends_with("clusters.delete") || method.ends_with("nodePools.delete") {
+        kinds.push(FailedOperation);
     }
     if method.ends_with("clusters.create") || method.ends_with("nodePools.create") {
         kinds.extend([FailedOperation, HalfMade, Stockout]);

@@ -20,6 +20,7 @@ mod operations;
 mod prices;
 mod projects;
 mod quotas;
+mod rates;
 mod refusal;
 mod registry;
 mod resources;
@@ -62,6 +63,7 @@ impl Gcp {
         let projects = projects::Projects::new(options.projects);
         let mut world = World::new(Arc::clone(&clock), options.seed, base, projects, accounts);
         world.faults.set(options.faults);
+        world.rates.enforced = options.rate_limits;
         for project in ids.iter().filter(|project| project.default_network) {
             compute::default_network(&mut world, &project.id);
         }
@@ -87,9 +89,13 @@ impl Gcp {
         self.world().faults.set(faults);
     }
 
-    /// Stops the Kubernetes of every cluster that is there.
+    /// Stops the Kubernetes of every cluster that is there, or was on its way.
     pub async fn stop_clusters(&self) {
-        let ids: Vec<String> = self.world().kubernetes.keys().cloned().collect();
+        let ids: Vec<String> = {
+            let world = self.world();
+            let clusters = world.things.values().filter(|thing| thing.kind == "clusters");
+            clusters.filter_map(|thing| thing.body["id"].as_str().map(str::to_owned)).collect()
+        };
         for id in ids {
             // Nobody is left to tell: what made the clusters knows what it has.
             let _ = self.clusters.stop(&id).await;

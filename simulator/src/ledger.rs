@@ -48,6 +48,20 @@ pub struct Call {
     pub fault: Option<String>,
 }
 
+/// The busiest minute for a sort of calls to a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rate {
+    /// The service: `compute`.
+    pub service: String,
+    /// The sort of calls, in the words of its quota.
+    pub metric: String,
+    /// How many of one project there were in one minute of simulated time, at most.
+    pub most: u32,
+    /// How many Google takes by default, where that is known.
+    pub limit: Option<u32>,
+}
+
 /// What the simulator tells of itself.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -60,6 +74,8 @@ pub struct Ledger {
     pub calls: Vec<Call>,
     /// How many calls there were in all.
     pub calls_total: u64,
+    /// The busiest minute of each sort of calls.
+    pub rates: Vec<Rate>,
     /// Answers of the simulator that Google could not have given. Empty, or the simulator is wrong.
     pub problems: Vec<String>,
     /// Operations under way, as their service tells them.

@@ -28,7 +28,7 @@ pub use clock::Clock;
 pub use clusters::{ClusterError, ClusterShape, Clusters, Kubernetes, NoClusters, NodeShape, Taint};
 pub use faults::{Fault, FaultKind, Faults, LeaveBehind};
 pub use gcp::{Identity, Project};
-pub use ledger::{Call, Entry, Ledger};
+pub use ledger::{Call, Entry, Ledger, Rate};
 
 /// How a simulator is to be.
 pub struct Options {
@@ -46,6 +46,8 @@ pub struct Options {
     pub projects: Vec<Project>,
     /// Whether requests without credentials, or with tokens that were never given out, are answered.
     pub anonymous: bool,
+    /// Whether more calls in a minute of simulated time than Google takes by default are refused.
+    pub rate_limits: bool,
     /// Tokens that are good for ever, with the e-mail address that each stands for.
     pub tokens: Vec<Identity>,
     /// How long a token of the token endpoint is good, in simulated time.
@@ -63,8 +65,9 @@ impl Options {
             clusters,
             projects: vec![Project::new("demo")],
             anonymous: false,
+            rate_limits: false,
             tokens: Vec::new(),
-            token_lifetime: Duration::from_secs(3600),
+            token_lifetime: Duration::from_hours(1),
         }
     }
 }

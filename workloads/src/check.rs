@@ -12,7 +12,11 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::failure::hint_of;
+use crate::load_balancer;
 use crate::spec::{self, Question};
+
+/// How long a load balancer may take to get an address; usually a minute.
+const ADDRESS_LIMIT: Duration = Duration::from_mins(10);
 
 /// A question to the running system.
 pub(crate) struct Check {
@@ -32,6 +36,9 @@ struct Access {
     /// A port of the node that is mapped to this local one leads through the real Service. Without it a port is forwarded while the
     /// check runs.
     local_port: Option<u16>,
+    /// The service has an address of its own, or will have one.
+    #[serde(default)]
+    load_balancer: bool,
 }
 
 /// Why a check did not pass.
@@ -125,6 +132,8 @@ struct Way {
 async fn run(context: &Context, client: &Client, check: &spec::Check, access: Access) -> Result<Passed, CheckError> {
     let way = if let Some(local_port) = access.local_port {
         Way { address: format!("127.0.0.1:{local_port}"), _forward: None }
+    } else if access.load_balancer {
+        Way { address: address(client, check).await?, _forward: None }
     } else {
         let target = ForwardTarget::Service(check.service.clone());
         let forward = client.forward(&check.namespace, &target, &Port::Number(check.port), 0).await;
@@ -143,6 +152,26 @@ async fn run(context: &Context, client: &Client, check: &spec::Check, access: Ac
             accuracy::ask(context, &asked, images, *count, *at_least).await
         }
     }
+}
+
+/// Waits until the load balancer of a service has an address.
+async fn address(client: &Client, check: &spec::Check) -> Result<String, CheckError> {
+    let (what, pause) = (format!("an address of {}", check.service), Duration::from_secs(1));
+    let found = until(&what, ADDRESS_LIMIT, pause, || async {
+        let found = load_balancer::find(client, &check.namespace, &check.service, check.port).await?;
+        Ok::<_, KubernetesError>(match found {
+            Some(address) => Probe::Ready(address),
+            None => Probe::Pending("its load balancer has no address yet".to_owned()),
+        })
+    });
+    found.await.map_err(|error| match error {
+        WaitError::Stopped(error) => CheckError::Access(check.service.clone(), error),
+        WaitError::TimedOut { limit, missing, .. } => CheckError::NoAnswer {
+            service: check.service.clone(),
+            seconds: limit.as_secs(),
+            last: missing.unwrap_or_else(|| "the API server did not answer".into()),
+        },
+    })
 }
 
 /// Tries until the service answers, or the limit is over. What it answers is not judged here.

@@ -1,3 +1,5 @@
+mod volumes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -6,7 +8,7 @@ use providers::kubernetes::Identity;
 use serde_json::{Value, json};
 
 use crate::manifest::{self, References, is_workload};
-use crate::spec::{Check, NodePort, NodeVolume, Spec, Step};
+use crate::spec::{Check, NodePort, Spec, StaticAddress, Step};
 use crate::vault::Vault;
 
 /// Why manifests cannot be put into a graph.
@@ -97,7 +99,7 @@ fn objects(spec: &Spec) -> Result<Vec<Declared>, DeclareError> {
                 let identity = object.identity.to_string();
                 return Err(DeclareError::Twice { identity, first, second: object.place });
             }
-            let (claim, volume) = place_volume(spec, object);
+            let (claim, volume) = volumes::place(spec, object);
             objects.extend(volume);
             objects.push(claim);
         }
@@ -151,8 +153,12 @@ fn prepare(
     }
     manifest::label(&mut value, &spec.deployment);
     let mut notes = Vec::new();
-    let deliveries = place_images(spec, &mut value, &mut notes);
-    notes.extend(place_node_ports(spec, &identity, &mut value));
+    let mut deliveries = place_images(spec, &mut value, &mut notes);
+    if spec.load_balancers {
+        deliveries.extend(place_address(spec, &identity, &mut value));
+    } else {
+        notes.extend(place_node_ports(spec, &identity, &mut value));
+    }
     Ok(Declared {
         address: object_address(&identity),
         identity,
@@ -226,44 +232,16 @@ fn place_node_ports(spec: &Spec, identity: &Identity, manifest: &mut Value) -> V
     notes
 }
 
-/// A claim that a folder of the node serves is bound to a volume of its own, which comes with it.
-fn place_volume(spec: &Spec, mut object: Declared) -> (Declared, Option<Declared>) {
-    let Identity { kind, namespace, name } = &object.identity;
-    let is_served = |volume: &&NodeVolume| {
-        kind.kind == "PersistentVolumeClaim" && namespace.as_ref() == Some(&volume.namespace) && *name == volume.claim
+/// Asks for the address that a service shall have; returns what makes it.
+fn place_address(spec: &Spec, identity: &Identity, manifest: &mut Value) -> Option<Address> {
+    let is_meant = |address: &&StaticAddress| {
+        identity.kind.kind == "Service"
+            && identity.namespace.as_ref() == Some(&address.namespace)
+            && identity.name == address.service
     };
-    let Some(folder) = spec.volumes.iter().find(is_served) else { return (object, None) };
-    let identity = Identity::new("v1", "PersistentVolume", None, &format!("infra.{}.{name}", folder.namespace));
-    let wanted = &object.manifest["spec"];
-    let mut manifest = json!({
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": identity.name},
-        "spec": {
-            "accessModes": wanted["accessModes"],
-            "capacity": {"storage": wanted["resources"]["requests"]["storage"]},
-            "claimRef": {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": name},
-            "hostPath": {"path": folder.folder, "type": "Directory"},
-            // The folder goes with its node of the graph, not with the claim.
-            "persistentVolumeReclaimPolicy": "Retain",
-            "storageClassName": "",
-        },
-    });
-    manifest::label(&mut manifest, &spec.deployment);
-    let volume = Declared {
-        address: object_address(&identity),
-        identity,
-        manifest,
-        place: object.place.clone(),
-        step: None,
-        deliveries: BTreeSet::from([folder.made_by.clone()]),
-        notes: Vec::new(),
-    };
-    object.manifest["spec"]["storageClassName"] = "".into();
-    object.manifest["spec"]["volumeName"] = volume.identity.name.as_str().into();
-    object.deliveries.insert(volume.address.clone());
-    object.notes.push("default storage class -> a folder of the node".into());
-    (object, Some(volume))
+    let address = spec.static_addresses.iter().find(is_meant)?;
+    manifest["spec"]["loadBalancerIP"] = output(&address.made_by, "address");
+    Some(address.made_by.clone())
 }
 
 fn is_for(mapped: &NodePort, namespace: Option<&str>, service: &str) -> bool {
@@ -424,6 +402,7 @@ fn check_node(spec: &Spec, objects: &[Declared], check: &Check) -> Node {
         .find(|mapped| is_for(mapped, Some(&check.namespace), &check.service) && mapped.port == check.port);
     let access = match mapped {
         Some(mapped) => json!({"local_port": mapped.local_port}),
+        None if spec.load_balancers && is_load_balancer(objects, check) => json!({"load_balancer": true}),
         None => json!({"forward": true}),
     };
     let mut node = Node::new(Address::new("check", check.name.as_str()), format!("check {}", check.name), "checks");
@@ -438,6 +417,12 @@ fn check_node(spec: &Spec, objects: &[Declared], check: &Check) -> Node {
     node.within = Some(spec.cluster.clone());
     node.lasting = false;
     node
+}
+
+fn is_load_balancer(objects: &[Declared], check: &Check) -> bool {
+    let address = object_address(&Identity::new("v1", "Service", Some(&check.namespace), &check.service));
+    let service = objects.iter().find(|object| object.address == address);
+    service.is_some_and(|service| service.manifest["spec"]["type"] == "LoadBalancer")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 use async_trait::async_trait;
 use engine::{Address, Deployment, Discover, Discovered, Failure, Need};
 use futures::future::join_all;
-use providers::kubernetes::{Client, Identity, Kind, KubernetesError, ObjectMeta, Selection};
+use providers::kubernetes::{Client, Clients, Identity, Kind, KubernetesError, ObjectMeta, Selection};
 use serde_json::json;
 
 use crate::declare::object_of;
@@ -10,12 +10,14 @@ use crate::object::Outputs;
 use crate::owned;
 
 /// Finds objects in the cluster that was found before.
-struct InCluster;
+struct InCluster {
+    clients: Clients,
+}
 
 /// Finds a deployment's objects in its cluster by their label, with the manifests that they carry. What a controller made, or what
 /// carries no manifest, is left out: the next apply takes it over.
-pub fn discover() -> impl Discover {
-    InCluster
+pub fn discover(clients: &Clients) -> impl Discover + use<> {
+    InCluster { clients: clients.clone() }
 }
 
 #[async_trait]
@@ -29,7 +31,7 @@ impl Discover for InCluster {
         let Some(cluster) = addresses.into_iter().find(|address| address.kind().ends_with("-cluster")) else {
             return Ok(Vec::new());
         };
-        let client = Client::new(&deployment.kubeconfig());
+        let client = self.clients.get(&deployment.kubeconfig());
         let kinds = client.patiently(|| client.listable()).await?;
         let looks = kinds.iter().map(|kind| objects(&client, kind, deployment.name()));
         let mut all = Vec::new();

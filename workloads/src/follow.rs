@@ -7,6 +7,8 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use providers::kubernetes::{Client, Identity, LogOptions};
 use tokio::task::JoinSet;
 
+use crate::vault::Vault;
+
 /// How long the last lines may take to arrive after a pod has ended.
 const FINISH_LIMIT: Duration = Duration::from_secs(3);
 
@@ -14,6 +16,7 @@ const FINISH_LIMIT: Duration = Duration::from_secs(3);
 pub(crate) struct Followers {
     context: Context,
     client: Client,
+    vault: Vault,
     /// None for workloads that are no Jobs: a server's log is nothing to wait for.
     namespace: Option<String>,
     known: BTreeSet<(String, String)>,
@@ -21,11 +24,12 @@ pub(crate) struct Followers {
 }
 
 impl Followers {
-    pub(crate) fn new(context: &Context, client: &Client, identity: &Identity) -> Self {
+    pub(crate) fn new(context: &Context, client: &Client, vault: &Vault, identity: &Identity) -> Self {
         let namespace = identity.namespace.clone().filter(|_| identity.kind.kind == "Job");
         Self {
             context: context.clone(),
             client: client.clone(),
+            vault: vault.clone(),
             namespace,
             known: BTreeSet::new(),
             tasks: JoinSet::new(),
@@ -45,11 +49,11 @@ impl Followers {
                 let prefix = if is_alone { String::new() } else { format!("{name}: ") };
                 let options = LogOptions { container: Some(container.name.clone()), ..LogOptions::default() };
                 let mut lines = self.client.follow_log(&namespace, &name, &options);
-                let context = self.context.clone();
+                let (context, vault) = (self.context.clone(), self.vault.clone());
                 self.tasks.spawn(async move {
                     // A log that cannot be read is no reason to fail: the wait itself says what is wrong with the pod.
                     while let Some(Ok(line)) = lines.next().await {
-                        context.output(format!("{prefix}{}", line.text));
+                        context.output(format!("{prefix}{}", vault.hide(line.text)));
                     }
                 });
             }

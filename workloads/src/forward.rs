@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use providers::kubernetes::{Client, Forward, ForwardTarget, Identity, Kind, KubernetesError, Port, Selection};
 
 use crate::manifest::DEPLOYMENT_LABEL;
@@ -17,14 +15,13 @@ struct Wanted<'a> {
 /// `target` is `service/name`, `pod/name` or a plain name (a service if there is one, else a pod), each with an optional `:port` by number or name.
 /// Without a local port any free one is taken.
 pub async fn forward(
-    kubeconfig: &Path,
+    client: &Client,
     deployment: &str,
     target: &str,
     local_port: Option<u16>,
 ) -> Result<Forward, KubernetesError> {
-    let client = Client::new(kubeconfig);
     let wanted = parse(target);
-    let (namespace, found) = find(&client, deployment, &wanted).await?;
+    let (namespace, found) = find(client, deployment, &wanted).await?;
     client.forward(&namespace, &found, &wanted.port, local_port.unwrap_or(0)).await
 }
 

@@ -14,6 +14,7 @@ mod immutable;
 mod judge;
 mod leave;
 mod listing;
+mod load_balancer;
 mod logs;
 mod manifest;
 mod object;
@@ -31,10 +32,11 @@ pub use declare::{DeclareError, declare};
 pub use discover::discover;
 pub use failure::ObjectError;
 pub use forward::forward;
+pub use load_balancer::{LoadBalancer, load_balancers};
 pub use logs::{Line, LogSelection, logs};
 pub use manifest::DEPLOYMENT_LABEL;
 pub use ready::ReadyError;
-pub use spec::{Check, Expectation, Manifest, NodePort, NodeVolume, Question, Spec, Step};
+pub use spec::{Check, DiskVolume, Expectation, Manifest, NodePort, NodeVolume, Question, Spec, StaticAddress, Step};
 pub use status::{PodStatus, WorkloadStatus, status};
 pub use vault::{SEAL, Unknown, Vault};
 
@@ -47,6 +49,6 @@ pub fn register(registry: &mut Registry, clients: &Clients, vault: &Vault) {
         "object",
         object::Object { clients: clients.clone(), listings: listing::Listings::default(), vault: vault.clone() },
     );
-    registry.register("ready", ready::Ready { clients: clients.clone() });
+    registry.register("ready", ready::Ready { clients: clients.clone(), vault: vault.clone() });
     registry.register("check", check::Check { clients: clients.clone() });
 }

@@ -1,5 +1,4 @@
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use futures::stream::{BoxStream, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
@@ -41,11 +40,11 @@ const BUFFER: usize = 256;
 
 /// The lines that a deployment's containers have written, pod by pod; with `follow` as they come.
 pub async fn logs(
-    kubeconfig: &Path,
+    client: &Client,
     deployment: &str,
     wanted: &LogSelection,
 ) -> Result<BoxStream<'static, Result<Line, KubernetesError>>, KubernetesError> {
-    let client = Client::new(kubeconfig);
+    let client = client.clone();
     let ours = Selection::default().labels(format!("{DEPLOYMENT_LABEL}={deployment}"));
     let kind = Kind::new("v1", "Pod");
     if wanted.follow {

@@ -14,6 +14,7 @@ use crate::follow::Followers;
 use crate::judge::judge;
 use crate::observer::Observer;
 use crate::scene::{Cause, Verdict};
+use crate::vault::Vault;
 
 /// How often causes are looked at again while nothing changes: patience runs out between changes.
 const TICK: Duration = Duration::from_millis(500);
@@ -23,6 +24,7 @@ const QUIET: Duration = Duration::from_millis(1500);
 /// A wait until a workload is ready.
 pub(crate) struct Ready {
     pub(crate) clients: Clients,
+    pub(crate) vault: Vault,
 }
 
 #[derive(Deserialize)]
@@ -114,7 +116,7 @@ impl Resource for Ready {
             serde_json::from_value(inputs.clone()).map_err(|error| ReadyError::from(error).failure())?;
         let client = self.clients.get(&inputs.kubeconfig);
         let limit = Duration::from_secs(inputs.timeout_seconds);
-        let detail = wait(context, &client, &inputs.identity, limit).await.map_err(ReadyError::failure)?;
+        let detail = wait(context, (&client, &self.vault), &inputs.identity, limit).await.map_err(ReadyError::failure)?;
         Ok(json!({"revision": inputs.revision, "detail": detail}))
     }
 
@@ -127,10 +129,15 @@ impl Resource for Ready {
 ///
 /// Says what blocks it through the context when that lasts longer than a moment; passes on what a Job's pods print. Ends with an error
 /// as soon as a cause that will not heal has lasted, and at the limit.
-async fn wait(context: &Context, client: &Client, identity: &Identity, limit: Duration) -> Result<String, ReadyError> {
+async fn wait(
+    context: &Context,
+    (client, vault): (&Client, &Vault),
+    identity: &Identity,
+    limit: Duration,
+) -> Result<String, ReadyError> {
     let watch = |source| ReadyError::Watch { identity: identity.clone(), source };
     let mut observer = Observer::open(client, identity).await.map_err(watch)?;
-    let mut followers = Followers::new(context, client, identity);
+    let mut followers = Followers::new(context, client, vault, identity);
     let mut report = Report::new(context, identity);
     let deadline = Instant::now() + limit;
     let mut tick = Instant::now() + TICK;
@@ -150,11 +157,11 @@ async fn wait(context: &Context, client: &Client, identity: &Identity, limit: Du
             continue;
         }
         followers.see(&observer.scene.pods);
-        let mut verdict = conclude(&mut observer).await;
+        let mut verdict = conclude(&mut observer, vault).await;
         // A Job's end may be known before that of its pods, whose last words belong to it.
         if !matches!(verdict, Verdict::Waiting(..)) && identity.kind.kind == "Job" && observer.look_at_pods().await {
             followers.see(&observer.scene.pods);
-            verdict = conclude(&mut observer).await;
+            verdict = conclude(&mut observer, vault).await;
         }
         match verdict {
             Verdict::Ready(detail) => {
@@ -179,15 +186,23 @@ async fn wait(context: &Context, client: &Client, identity: &Identity, limit: Du
 }
 
 /// The verdict, after a closer look where that tells more.
-async fn conclude(observer: &mut Observer) -> Verdict {
+async fn conclude(observer: &mut Observer, vault: &Vault) -> Verdict {
     observer.scene.now = jiff::Timestamp::now();
-    let verdict = judge(&observer.scene);
-    match &verdict {
-        Verdict::Waiting(_, causes) | Verdict::Failed(causes) if observer.look_closer(causes).await => {
-            judge(&observer.scene)
-        }
-        _ => verdict,
+    let mut verdict = judge(&observer.scene);
+    if let Verdict::Waiting(_, causes) | Verdict::Failed(causes) = &verdict
+        && observer.look_closer(causes).await
+    {
+        verdict = judge(&observer.scene);
     }
+    // What containers print may be what they must not tell.
+    if let Verdict::Waiting(_, causes) | Verdict::Failed(causes) = &mut verdict {
+        for Blocker { message, log, .. } in causes.iter_mut().map(|cause| &mut cause.blocker) {
+            for text in log.iter_mut().chain([message]) {
+                *text = vault.hide(std::mem::take(text));
+            }
+        }
+    }
+    verdict
 }
 
 /// What was said so far, and since when each cause is there.

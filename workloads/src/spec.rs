@@ -26,6 +26,12 @@ pub struct Spec {
     pub node_ports: Vec<NodePort>,
     /// Claims that a folder of the only node serves, so that they wait for no provisioner.
     pub volumes: Vec<NodeVolume>,
+    /// Claims that a disk of the cloud serves, which stands alone.
+    pub disks: Vec<DiskVolume>,
+    /// Whether the cluster gives each `LoadBalancer` service an address of its own.
+    pub load_balancers: bool,
+    /// The addresses that some of them shall have.
+    pub static_addresses: Vec<StaticAddress>,
     /// What is asked of the running system.
     pub checks: Vec<Check>,
 }
@@ -40,6 +46,30 @@ pub struct NodeVolume {
     /// The folder's path in the node.
     pub folder: String,
     /// The node of the graph that makes the folder.
+    pub made_by: Address,
+}
+
+/// A claim, and the disk of Compute Engine that serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskVolume {
+    /// The claim's namespace.
+    pub namespace: String,
+    /// The claim's name.
+    pub claim: String,
+    /// The disk's size.
+    pub size_gigabytes: u32,
+    /// The node of the graph that makes the disk, with the outputs `handle` and `zone`.
+    pub made_by: Address,
+}
+
+/// A service of type `LoadBalancer`, and its address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticAddress {
+    /// The service's namespace.
+    pub namespace: String,
+    /// The service.
+    pub service: String,
+    /// The node of the graph that makes the address, with the output `address`.
     pub made_by: Address,
 }
 

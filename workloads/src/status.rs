@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use engine::Blocker;
 use k8s_openapi::api::core::v1::{Event, Pod};
@@ -55,8 +54,7 @@ pub struct PodStatus {
 }
 
 /// How the workloads of a deployment are now, in the order of kind, namespace and name. One look, no waiting.
-pub async fn status(kubeconfig: &Path, deployment: &str) -> Result<Vec<WorkloadStatus>, KubernetesError> {
-    let client = Client::new(kubeconfig);
+pub async fn status(client: &Client, deployment: &str) -> Result<Vec<WorkloadStatus>, KubernetesError> {
     let ours = Selection::default().labels(format!("{DEPLOYMENT_LABEL}={deployment}"));
     let lists = KINDS.map(|(api_version, kind)| {
         let (client, ours) = (&client, &ours);
@@ -81,7 +79,7 @@ pub async fn status(kubeconfig: &Path, deployment: &str) -> Result<Vec<WorkloadS
         let mut verdict = judge(&scene);
         if !matches!(verdict, Verdict::Ready(_)) {
             if !around.contains_key(&namespace) {
-                around.insert(namespace.clone(), Box::pin(look_around(&client, &namespace)).await?);
+                around.insert(namespace.clone(), Box::pin(look_around(client, &namespace)).await?);
             }
             let (events, surroundings) = &around[&namespace];
             scene.events.clone_from(events);

@@ -1,4 +1,5 @@
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::{self, Write as _};
 use std::io::{Read, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,6 +14,12 @@ use sha2::{Digest, Sha256};
 /// Stands before a sealed value; no base64 text holds a colon.
 pub const SEAL: &str = "sealed:";
 
+/// Stands in a text in place of a value.
+const HIDDEN: &str = "(secret)";
+
+/// The fewest characters of a value that is looked for in texts: shorter ones are also words of everyday.
+const HIDDEN_CHARACTERS: usize = 6;
+
 /// The values of Secrets, in memory only. A clone is another handle on the same ones.
 ///
 /// The graph and the journal hold a keyed hash in place of each value: it tells that a value has changed, and nothing else. The
@@ -21,6 +28,8 @@ pub const SEAL: &str = "sealed:";
 pub struct Vault {
     key: Arc<[u8]>,
     values: Arc<RwLock<HashMap<String, String>>>,
+    /// What must not be seen in a text, longer ones first: one may hold another.
+    hidden: Arc<RwLock<BTreeSet<Reverse<(usize, String)>>>>,
 }
 
 /// A value that is needed and was not handed over in this run.
@@ -33,7 +42,7 @@ pub struct Unknown {
 impl Vault {
     /// A vault with this key.
     pub fn new(key: &[u8]) -> Self {
-        Self { key: key.into(), values: Arc::default() }
+        Self { key: key.into(), values: Arc::default(), hidden: Arc::default() }
     }
 
     /// A vault with the key in a file, which is made (mode 0600) where it is missing.
@@ -72,6 +81,7 @@ impl Vault {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
             let sealed = self.hash(name, &text);
             *value = Value::String(sealed.clone());
+            self.look_out_for(&text);
             values.insert(sealed, text);
         }
         if !data.is_empty() {
@@ -93,6 +103,27 @@ impl Vault {
             }
         }
         Ok(revealed)
+    }
+
+    /// The text with `(secret)` in place of every value that this vault knows: as a program prints it, line by line where it has
+    /// several, or in base64. Values of fewer than six characters are not looked for.
+    #[must_use]
+    pub fn hide(&self, text: String) -> String {
+        let hidden = self.hidden.read().expect("no panic while the lock is held");
+        let found = hidden.iter().map(|Reverse((_, value))| value).filter(|value| text.contains(value.as_str()));
+        found.fold(text.clone(), |text, value| text.replace(value.as_str(), HIDDEN))
+    }
+
+    /// Remembers a value in base64 as what must not be seen.
+    fn look_out_for(&self, encoded: &str) {
+        let decoded = STANDARD.decode(encoded).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+        let mut hidden = self.hidden.write().expect("no panic while the lock is held");
+        for text in decoded.lines().chain([encoded]).map(str::trim) {
+            let characters = text.chars().count();
+            if characters >= HIDDEN_CHARACTERS {
+                hidden.insert(Reverse((characters, text.to_owned())));
+            }
+        }
     }
 
     /// What stands for a value that must not be seen: the same for the same value of the same name.
@@ -137,6 +168,19 @@ mod tests {
     fn secret() -> Value {
         json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "login"},
             "data": {"user": "YWRtaW4="}, "stringData": {"password": "hunter2-hunter2"}})
+    }
+
+    #[test]
+    fn known_values_are_hidden_in_texts_whichever_way_they_are_printed() {
+        let vault = Vault::new(b"key");
+        let certificate = "first line of it\n  second line of it\n";
+        vault.seal(&mut json!({"apiVersion": "v1", "kind": "Secret", "stringData":
+            {"password": "hunter2-hunter2", "short": "hunter2", "certificate": certificate, "flag": "true"}}));
+        let hide = |text: &str| vault.hide(text.to_owned());
+        assert_eq!(hide("password=hunter2-hunter2, hunter2!"), "password=(secret), (secret)!");
+        assert_eq!(hide(&STANDARD.encode("hunter2-hunter2")), "(secret)");
+        assert_eq!(hide("> second line of it"), "> (secret)");
+        assert_eq!(hide("true that"), "true that");
     }
 
     #[test]

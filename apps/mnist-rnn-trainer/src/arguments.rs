@@ -2,29 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, value_parser};
-use datasets::{Name, Split};
+use clap::{Parser, value_parser};
+use datasets::Name;
 
 /// Trains a network that reads pictures of digits row by row.
-#[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true, args_override_self = true)]
-pub struct Arguments {
-    #[command(subcommand)]
-    pub command: Option<Command>,
-    #[command(flatten)]
-    pub train: Train,
-}
-
-/// What to do instead of training.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Fetches the original files of a data set, and keeps them only if their SHA-256 is the known one.
-    Download(Download),
-}
-
-/// How to train.
 #[expect(clippy::struct_field_names, reason = "the limit of the training images is the train limit")]
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Parser)]
+#[command(version, args_override_self = true)]
 pub struct Train {
     /// Data set to learn from.
     #[arg(long, env = "DATASET", default_value = "mnist")]
@@ -35,12 +19,6 @@ pub struct Train {
     /// Folder that receives the model, its metrics and the checkpoint.
     #[arg(long, env = "OUTPUT_FOLDER", default_value = "/model")]
     pub output: PathBuf,
-    /// Fetches the data set into the data folder first, where it is not there yet.
-    #[arg(long, env = "DOWNLOAD")]
-    pub download: bool,
-    /// Address to fetch from instead of the publisher's; the files' names are appended.
-    #[arg(long, env = "MIRROR", value_name = "URL")]
-    pub mirror: Option<String>,
     /// Passes over the training images.
     #[arg(long, env = "EPOCHS", default_value_t = 4, value_parser = value_parser!(u32).range(1..=1000))]
     pub epochs: u32,
@@ -64,34 +42,9 @@ pub struct Train {
     pub test_limit: Option<u32>,
 }
 
-/// What to fetch.
-#[derive(Debug, Clone, Args)]
-pub struct Download {
-    /// Data set to fetch.
-    #[arg(long, env = "DATASET", default_value = "mnist")]
-    pub dataset: Name,
-    /// Folder that receives a folder with the data set's name.
-    #[arg(long, env = "DATA_FOLDER", default_value = "/data")]
-    pub data: PathBuf,
-    /// Address to fetch from instead of the publisher's; the files' names are appended.
-    #[arg(long, env = "MIRROR", value_name = "URL")]
-    pub mirror: Option<String>,
-    /// Fetches one half only: train or test.
-    #[arg(long, value_parser = split)]
-    pub only: Option<Split>,
-}
-
 fn learning_rate(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(rate) if rate > 0.0 && rate <= 1.0 => Ok(rate),
         _ => Err("a learning rate is a number above 0 and at most 1".to_owned()),
-    }
-}
-
-fn split(text: &str) -> Result<Split, String> {
-    match text {
-        "train" => Ok(Split::Train),
-        "test" => Ok(Split::Test),
-        _ => Err("a half is train or test".to_owned()),
     }
 }

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use arguments::{Arguments, Command};
+use arguments::Train;
 use report::{Failure, Outcome};
 
 /// What a shell reports for a program that SIGTERM ended.
@@ -23,12 +23,7 @@ const FAILED: u8 = 1;
 const WRONG_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let outcome = match &arguments.command {
-        Some(Command::Download(download)) => data::fetch(download).map(|()| Outcome::Done),
-        None => training::run(&arguments.train),
-    };
-    match outcome {
+    match training::run(&Train::parse()) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Stopped) => ExitCode::from(STOPPED),
         Err(failure) => {

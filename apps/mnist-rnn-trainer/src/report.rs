@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt::Write as _;
 
-use datasets::DownloadError;
 use mnist_rnn_model::StoreError;
 
 /// How a run ended that did not fail.
@@ -31,9 +30,6 @@ pub enum Failure {
         /// Width of its images, in pixels.
         columns: usize,
     },
-    /// The data set could not be fetched.
-    #[error("failed to {0}")]
-    Download(#[source] DownloadError),
     /// Model or checkpoint could not be written.
     #[error("failed to {0}")]
     Store(#[source] StoreError),
@@ -61,7 +57,6 @@ impl Failure {
         // The first source's own text is part of this one's.
         let mut cause = match self {
             Self::Dataset(error) => error.source(),
-            Self::Download(error) => error.source(),
             Self::Store(error) => error.source(),
             other => other.source(),
         };

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::signal::unix::{SignalKind, signal};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use crate::report::Failure;
 
@@ -14,23 +15,11 @@ pub struct Stop(Arc<AtomicBool>);
 impl Stop {
     /// Starts to listen. The first process of a container gets no signal that it does not listen for.
     pub fn listen() -> Result<Self, Failure> {
-        let failed = |source| Failure::System { doing: "listen for signals", source };
         let stop = Self::default();
-        let flag = Arc::clone(&stop.0);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
-        let (mut terminate, mut interrupt) = {
-            let _inside = runtime.enter();
-            (signal(SignalKind::terminate()).map_err(failed)?, signal(SignalKind::interrupt()).map_err(failed)?)
-        };
-        std::thread::spawn(move || {
-            runtime.block_on(async {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
-            });
-            flag.store(true, Ordering::SeqCst);
-        });
+        for signal in [SIGTERM, SIGINT] {
+            let heard = flag::register(signal, Arc::clone(&stop.0));
+            heard.map_err(|source| Failure::System { doing: "listen for signals", source })?;
+        }
         Ok(stop)
     }
 

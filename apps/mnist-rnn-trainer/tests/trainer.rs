@@ -1,7 +1,6 @@
 //! The trainer as a pod sees it: flags in, lines and a model out, killed at any moment.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -179,42 +178,4 @@ fn an_output_folder_that_cannot_be_made_is_worth_another_attempt() {
     let run = run(&mut small_training(&in_the_way));
     assert_eq!(run.status.code(), Some(1));
     assert!(text(&run.stderr).contains("make the output folder"), "{}", text(&run.stderr));
-}
-
-/// Serves the carried files by name.
-fn serve_carried() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.expect("a connection");
-            let mut lines = BufReader::new(stream.try_clone().expect("a second handle")).lines();
-            let first = lines.next().and_then(Result::ok).unwrap_or_default();
-            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
-            let name = first.split(['/', ' ']).nth(2).unwrap_or_default();
-            let body = std::fs::read(carried().join("mnist").join(name)).unwrap_or_default();
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-            let _ = stream.write_all(&[head.as_bytes(), &body].concat());
-        }
-    });
-    format!("http://{address}")
-}
-
-fn download(folder: &Path, half: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mnist-rnn-trainer"));
-    command.env_clear().arg("download").arg("--data").arg(folder).args(["--only", half, "--mirror", &serve_carried()]);
-    run(&mut command)
-}
-
-#[test]
-fn a_download_keeps_original_files_only() {
-    let folder = TempDir::new().expect("a temporary folder");
-    let test = download(folder.path(), "test");
-    assert!(test.status.success(), "{}", text(&test.stderr));
-    assert!(folder.path().join("mnist/t10k-images-idx3-ubyte.gz").is_file());
-    // The carried training files are a part of the original ones, and so are not they.
-    let train = download(folder.path(), "train");
-    assert_eq!(train.status.code(), Some(1));
-    assert!(text(&train.stderr).contains("its SHA-256 is 46fae2a2"), "{}", text(&train.stderr));
-    assert!(!folder.path().join("mnist/train-images-idx3-ubyte.gz").exists());
 }

@@ -1,53 +1,101 @@
 //! The rules for source files. Each rule's finder is shown to find something, then held against every file.
 
+use std::sync::LazyLock;
+use std::{thread, vec};
+
 use tidy::source::{Found, Source};
 use tidy::tree;
 
 const FUNCTION_LINES: usize = 70;
 const FILE_LINES: usize = 500;
 
-/// The Rust files of the repository: path and parsed content.
-fn rust() -> Vec<(String, Source)> {
-    let parse = |path: String| {
-        let text = tree::text(&path).unwrap_or_else(|| panic!("{path} is not UTF-8"));
-        let source = Source::parse(&text).unwrap_or_else(|error| panic!("{path} is not Rust: {error}"));
-        (path, source)
-    };
-    tree::files_with(&["rs"]).into_iter().map(parse).collect()
+/// A rule for Rust files.
+struct Rule {
+    /// What to do about what was found.
+    text: &'static str,
+    /// What breaks it.
+    find: fn(&Source) -> Vec<Found>,
+    /// Where it holds.
+    holds: Holds,
 }
 
-/// The Rust files of the product itself, without their tests and outside of the folders named.
-fn product(except: &[&str]) -> Vec<(String, Source)> {
-    let is_test = |path: &str| ["/tests/", "/benches/", "/examples/"].iter().any(|folder| path.contains(folder));
-    let excepted = |path: &str| except.iter().any(|prefix| path.starts_with(prefix));
-    let files = rust().into_iter().filter(|(path, _)| !is_test(path) && !excepted(path));
-    files.map(|(path, source)| (path, source.without_tests())).collect()
+/// Where a rule holds.
+enum Holds {
+    /// In every file.
+    Everywhere,
+    /// In the product itself, without its tests and outside of the folders named.
+    InTheProductExcept(&'static [&'static str]),
 }
 
-/// Fails with every place that the finder finds.
-fn forbid(files: &[(String, Source)], rule: &str, find: impl Fn(&Source) -> Vec<Found>) {
+static RULES: [Rule; 6] = [LONG, PRINTS, OPEN, POLLS, RETRIES, FOREIGN];
+
+/// What breaks each rule, each file parsed once: that takes long.
+static BROKEN: LazyLock<[Vec<String>; RULES.len()]> = LazyLock::new(|| {
+    let files = tree::files_with(&["rs"]);
     assert!(!files.is_empty(), "there is nothing to look at");
-    let mut places = Vec::new();
-    for (path, source) in files {
-        places.extend(find(source).into_iter().map(|found| format!("{path}:{}: {}", found.line, found.what)));
+    let portion = files.len().div_ceil(thread::available_parallelism().map_or(1, usize::from));
+    let mut all: [Vec<String>; RULES.len()] = Default::default();
+    thread::scope(|scope| {
+        let portions: Vec<_> = files.chunks(portion).map(|files| scope.spawn(|| broken_in(files))).collect();
+        for portion in portions {
+            let broken = portion.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            all.iter_mut().zip(broken).for_each(|(all, broken)| all.extend(broken));
+        }
+    });
+    all
+});
+
+fn broken_in(files: &[String]) -> [Vec<String>; RULES.len()] {
+    let mut all: [Vec<String>; RULES.len()] = Default::default();
+    for path in files {
+        let text = tree::text(path).unwrap_or_else(|| panic!("{path} is not UTF-8"));
+        let whole = Source::parse(&text).unwrap_or_else(|error| panic!("{path} is not Rust: {error}"));
+        let mut look = |source: &Source, holds: fn(&Holds, &str) -> bool| {
+            for (rule, broken) in RULES.iter().zip(&mut all).filter(|(rule, _)| holds(&rule.holds, path)) {
+                broken.extend((rule.find)(source).iter().map(|found| format!("{path}:{}: {}", found.line, found.what)));
+            }
+        };
+        look(&whole, |holds, _| matches!(holds, Holds::Everywhere));
+        look(&whole.without_tests(), |holds, path| match holds {
+            Holds::Everywhere => false,
+            Holds::InTheProductExcept(folders) => is_product(path, folders),
+        });
     }
-    assert!(places.is_empty(), "{rule}\n{}", places.join("\n"));
+    all
 }
 
-fn what(found: &[Found]) -> Vec<&str> {
-    found.iter().map(|found| found.what.as_str()).collect()
+fn is_product(path: &str, except: &[&str]) -> bool {
+    let is_test = ["/tests/", "/benches/", "/examples/"].iter().any(|folder| path.contains(folder));
+    !is_test && !except.iter().any(|prefix| path.starts_with(prefix))
 }
+
+/// Fails with every place that breaks the rule.
+fn hold(rule: &Rule) {
+    let number = RULES.iter().position(|other| other.text == rule.text).expect("it is one of the rules");
+    let places = &BROKEN[number];
+    assert!(places.is_empty(), "{}\n{}", rule.text, places.join("\n"));
+}
+
+/// What the rule finds in the product's part of a sample.
+fn found(rule: &Rule, sample: &str) -> vec::IntoIter<String> {
+    let source = Source::parse(sample).expect("a sample is Rust").without_tests();
+    (rule.find)(&source).into_iter().map(|found| found.what).collect::<Vec<_>>().into_iter()
+}
+
+const LONG: Rule = Rule {
+    text: "these functions are too long",
+    find: |source| {
+        let long = source.functions().into_iter().filter(|function| function.lines > FUNCTION_LINES);
+        long.map(|it| Found { line: it.line, what: format!("{} has {} lines", it.name, it.lines) }).collect()
+    },
+    holds: Holds::Everywhere,
+};
 
 #[test]
 fn no_function_is_longer_than_70_lines() {
-    let long = |source: &Source| {
-        let long = source.functions().into_iter().filter(|function| function.lines > FUNCTION_LINES);
-        let found = long.map(|it| Found { line: it.line, what: format!("{} has {} lines", it.name, it.lines) });
-        found.collect::<Vec<_>>()
-    };
     let sample = format!("impl A {{\n  fn short() {{}}\n  fn long() {{\n{}  }}\n}}", "    b();\n".repeat(69));
-    assert_eq!(what(&long(&Source::parse(&sample).unwrap())), ["long has 71 lines"]);
-    forbid(&rust(), "these functions are too long", long);
+    assert!(found(&LONG, &sample).eq(["long has 71 lines"]));
+    hold(&LONG);
 }
 
 #[test]
@@ -66,47 +114,64 @@ fn no_file_is_longer_than_500_lines() {
     assert!(long.is_empty(), "{}", long.join("\n"));
 }
 
+const PRINTS: Rule = Rule {
+    text: "only infra, the apps and dev print",
+    find: |source| source.macros(&["print", "println", "eprint", "eprintln", "dbg"]),
+    holds: Holds::InTheProductExcept(&["infra/", "apps/", "dev/"]),
+};
+
 #[test]
 fn a_library_never_prints() {
-    let prints = |source: &Source| source.macros(&["print", "println", "eprint", "eprintln", "dbg"]);
     let sample = "fn a() { b!(println!(\"\")); /* print!() */ } #[cfg(test)] mod tests { fn c() { dbg!(1); } }";
-    assert_eq!(what(&prints(&Source::parse(sample).unwrap().without_tests())), ["println"]);
-    forbid(&product(&["infra/", "apps/", "dev/"]), "only infra, the apps and dev print", prints);
+    assert!(found(&PRINTS, sample).eq(["println"]));
+    hold(&PRINTS);
 }
+
+const OPEN: Rule = Rule {
+    text: "finish it, or take it out",
+    find: |source| [source.macros(&["todo", "unimplemented"]), source.attributes("ignore")].concat(),
+    holds: Holds::Everywhere,
+};
 
 #[test]
 fn nothing_is_left_open_in_the_code() {
-    let open = |source: &Source| [source.macros(&["todo", "unimplemented"]), source.attributes("ignore")].concat();
-    let sample = "#[test] #[ignore] fn a() { todo!() }";
-    assert_eq!(what(&open(&Source::parse(sample).unwrap())), ["todo", "ignore"]);
-    forbid(&rust(), "finish it, or take it out", open);
+    assert!(found(&OPEN, "#[test] #[ignore] fn a() { todo!() }").eq(["todo", "ignore"]));
+    hold(&OPEN);
 }
+
+const POLLS: Rule = Rule {
+    text: "a loop that sleeps polls: that is for providers/src/wait.rs",
+    // `sleep_until` is left alone: in a loop over events it is a deadline.
+    find: |source| source.in_loops(|name| name == "sleep"),
+    // The sandbox is what others wait for: probes, heartbeats and followed logs are its work.
+    holds: Holds::InTheProductExcept(&["providers/src/wait.rs", "providers/src/retry.rs", "sandbox/", "apps/", "dev/"]),
+};
 
 #[test]
 fn only_wait_rs_polls() {
-    // `sleep_until` is left alone: in a loop over events it is a deadline.
-    let polls = |source: &Source| source.in_loops(|name| name == "sleep");
     let sample = "async fn a() { sleep(b).await; loop { c(d, async { tokio::time::sleep(e).await; }); } }";
-    assert_eq!(what(&polls(&Source::parse(sample).unwrap())), ["sleep"]);
-    // The sandbox is what others wait for: probes, heartbeats and followed logs are its work.
-    let files = product(&["providers/src/wait.rs", "providers/src/retry.rs", "sandbox/", "apps/", "dev/"]);
-    forbid(&files, "a loop that sleeps polls: that is for providers/src/wait.rs", polls);
+    assert!(found(&POLLS, sample).eq(["sleep"]));
+    hold(&POLLS);
 }
+
+const RETRIES: Rule = Rule {
+    text: "a loop that counts attempts retries: that is for providers/src/retry.rs",
+    find: |source| {
+        source.in_loops(|name| ["attempt", "retries", "retry", "backoff"].iter().any(|word| name.starts_with(word)))
+    },
+    // A kubelet's restarts and back-off are what it is for, and an attempt in admission is the request.
+    holds: Holds::InTheProductExcept(&["providers/src/retry.rs", "sandbox/", "dev/"]),
+};
 
 #[test]
 fn only_retry_rs_retries() {
-    let counts = |name: &str| ["attempt", "retries", "retry", "backoff"].iter().any(|word| name.starts_with(word));
-    let retries = |source: &Source| source.in_loops(counts);
-    let sample = "fn a() { while let Err(_) = b() { attempts += 1; } }";
-    assert_eq!(what(&retries(&Source::parse(sample).unwrap())), ["attempts"]);
-    // A kubelet's restarts and back-off are what it is for, and an attempt in admission is the request.
-    let files = product(&["providers/src/retry.rs", "sandbox/", "dev/"]);
-    forbid(&files, "a loop that counts attempts retries: that is for providers/src/retry.rs", retries);
+    assert!(found(&RETRIES, "fn a() { while let Err(_) = b() { attempts += 1; } }").eq(["attempts"]));
+    hold(&RETRIES);
 }
 
-#[test]
-fn only_providers_names_the_errors_of_a_client_library() {
-    let foreign = |source: &Source| {
+const FOREIGN: Rule = Rule {
+    text: "only the lowest layer maps the errors of a client library",
+    find: |source| {
         let mut paths = source.paths();
         paths.retain(|path| {
             let mut segments = path.what.split("::");
@@ -114,12 +179,15 @@ fn only_providers_names_the_errors_of_a_client_library() {
                 && segments.any(|segment| matches!(segment, "Error" | "error" | "errors" | "ErrorResponse"))
         });
         paths
-    };
+    },
+    // `datasets` lies beside `providers` in the lowest layer and maps its own client's errors.
+    holds: Holds::InTheProductExcept(&["providers/", "datasets/", "apps/", "dev/"]),
+};
+
+#[test]
+fn only_providers_names_the_errors_of_a_client_library() {
     let sample =
         "use kube::{Client, core::ErrorResponse as E}; fn a() -> Result<(), bollard::errors::Error> { b::Error }";
-    let sample = foreign(&Source::parse(sample).unwrap());
-    assert_eq!(what(&sample), ["kube::core::ErrorResponse", "bollard::errors::Error"]);
-    // `datasets` lies beside `providers` in the lowest layer and maps its own client's errors.
-    let files = product(&["providers/", "datasets/", "apps/", "dev/"]);
-    forbid(&files, "only the lowest layer maps the errors of a client library", foreign);
+    assert!(found(&FOREIGN, sample).eq(["kube::core::ErrorResponse", "bollard::errors::Error"]));
+    hold(&FOREIGN);
 }

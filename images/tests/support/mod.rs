@@ -59,7 +59,7 @@ impl Bench {
     pub fn new(deployment: &str, cache: &Path, docker_config: Option<PathBuf>) -> Self {
         let docker = Docker::new(Settings::from_environment(|name| std::env::var_os(name)));
         let mut registry = Registry::default();
-        let options = Options { cache: cache.to_owned(), lock: None, docker_config };
+        let options = Options { cache: cache.to_owned(), lock: None, docker_config, logins: None };
         images::register(&mut registry, &docker, &options);
         Self { cache: cache.to_owned(), registry, docker, heard: Heard::default(), deployment: deployment.to_owned() }
     }
@@ -71,7 +71,7 @@ impl Bench {
         let address = Address::new("kind-cluster", "cluster");
         let delivery = match cluster {
             Some(name) => Delivery::Kind { cluster: &address, name },
-            None => Delivery::Registry,
+            None => Delivery::Registry { needs: None },
         };
         images::declare(&mut graph, &self.deployment, spec, &fingerprint, delivery).unwrap();
         graph

@@ -1,5 +1,6 @@
 //! `infra apply`: make the world as the scenario says.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -8,12 +9,13 @@ use providers::kind::{self, Kind};
 use serde_json::json;
 
 use crate::arguments::{self, Wanted};
-use crate::commands::{confirm, plan};
-use crate::prepare::{Prepared, Request, needs_docker, prepare};
+use crate::commands::{confirm, plan, preflight};
+use crate::google;
+use crate::prepare::{Prepared, Request, balanced_addresses, needs_docker, prepare};
 use crate::record::Decided;
 use crate::report::{self, Exit, Problem};
 use crate::saved;
-use crate::session::{Asked, Run, Session};
+use crate::session::{Asked, Run, Session, client};
 use crate::settings::Settings;
 use crate::view::{self, style, summary};
 
@@ -60,6 +62,9 @@ async fn apply(
     let prepared = prepare(request, session.journal.inventory(), settings, Some(session.lock_file()?)).await?;
     session.record.plan(Decided::new(prepared.provider.name(), &prepared.plan, &prepared.addresses));
     session.record.remember(session.journal.inventory(), None);
+    if settings.json {
+        println!("{}", plan::as_json(&prepared));
+    }
     if prepared.plan.is_empty() {
         nothing_to_do(&prepared, settings, began);
         return Ok(Exit::Done);
@@ -69,6 +74,9 @@ async fn apply(
         println!();
     }
     refuse_in_the_way(&prepared)?;
+    if let Some(spec) = prepared.gke.as_ref().filter(|_| makes_in_cloud(&prepared)) {
+        preflight::refuse(spec, settings).await?;
+    }
     // Whoever carries out a saved plan has read it.
     if !command.yes && request.saved.is_none() && !session.record.only_if(confirm("Go on?"))? {
         anstream::eprintln!("nothing was changed");
@@ -76,8 +84,26 @@ async fn apply(
     }
     missing_parts(&prepared, request.target.kind.as_deref(), settings).await?;
     let run = session.run(&prepared.plan, &prepared.registry, Policy::StopAtFailure, settings.json).await?;
-    conclude(&prepared, &run, settings);
+    let balanced = balanced(&prepared, session, settings).await;
+    conclude(&prepared, &run, &balanced, settings);
     Ok(report::of_outcome(&run.outcome))
+}
+
+/// Whether something is to be made in a cloud.
+fn makes_in_cloud(prepared: &Prepared) -> bool {
+    let makes = |step: &&Step| matches!(step.action, Action::Create { .. } | Action::Replace { .. });
+    prepared.plan.steps.iter().filter(makes).any(|step| google::is_google(step.node.address.kind()))
+}
+
+/// Where the Services answer that a cloud gave addresses. Who cannot be asked any more has said why before.
+async fn balanced(prepared: &Prepared, session: &Session, settings: &Settings) -> BTreeMap<String, String> {
+    if prepared.gke.is_none() {
+        return BTreeMap::new();
+    }
+    match client(settings, &session.deployment, session.journal.inventory()) {
+        Ok(client) => balanced_addresses(&client, &prepared.name).await.unwrap_or_default(),
+        Err(_) => BTreeMap::new(),
+    }
 }
 
 /// Refuses to begin where something of somebody else is in the way, before anything is journalled or made.
@@ -138,7 +164,7 @@ fn nothing_to_do(prepared: &Prepared, settings: &Settings, began: Instant) {
     print_addresses(prepared);
 }
 
-fn conclude(prepared: &Prepared, run: &Run, settings: &Settings) {
+fn conclude(prepared: &Prepared, run: &Run, balanced: &BTreeMap<String, String>, settings: &Settings) {
     let Run { outcome, records } = run;
     let timing = timing(&prepared.plan, records);
     if settings.json {
@@ -154,6 +180,9 @@ fn conclude(prepared: &Prepared, run: &Run, settings: &Settings) {
     }
     println!();
     print_addresses(prepared);
+    for (service, url) in balanced {
+        anstream::println!("  {service:<28} {}", style::hint(url));
+    }
     anstream::print!("\n{}", summary::timing(&timing));
     if prepared.left_out > 0 {
         let part = format!("only a part was applied{}; ", plan::part(prepared.left_out));

@@ -2,12 +2,13 @@
 
 use std::time::Instant;
 
-use engine::{Context, Deployment, Event, Failure, Held, Node, Operation, Sinks};
+use engine::{Context, Deployment, Event, Failure, Held, Node, Operation, Registry, Sinks};
 use futures::future::join_all;
 use serde_json::{Value, json};
 use workloads::Vault;
 
 use crate::arguments;
+use crate::google;
 use crate::record::{self, Decided, Recorder};
 use crate::report::{Exit, Problem, exit_of};
 use crate::session::registry;
@@ -28,15 +29,22 @@ pub async fn run(command: arguments::Check, settings: &Settings) -> Result<Exit,
     let record = Recorder::begin(settings, deployment.name(), "check", None)?;
     record.plan(Decided::of_held(record::provider(&inventory), &checks));
     record.remember(&inventory, None);
-    let result = ask(&deployment, &checks, &record, settings).await;
+    // No check needs a secret's value.
+    let registry = registry(settings, &Vault::new(b""), None, google::holds(&inventory));
+    let registry = registry.inspect_err(|problem| record.end(Err(problem)))?;
+    let result = ask(&deployment, &checks, &record, &registry, settings).await;
     record.end(Ok(&result));
     Ok(result)
 }
 
 /// Asks everything at once and tells the answers.
-async fn ask(deployment: &Deployment, checks: &[&Held], record: &Recorder, settings: &Settings) -> Exit {
-    // No check needs a secret's value.
-    let registry = registry(settings, &Vault::new(b""), None);
+async fn ask(
+    deployment: &Deployment,
+    checks: &[&Held],
+    record: &Recorder,
+    registry: &Registry,
+    settings: &Settings,
+) -> Exit {
     let sinks = Sinks::new(vec![Box::new(record.clone())]);
     let (name, command) = (deployment.name().to_owned(), "check".to_owned());
     sinks.emit(Event::RunBegan { deployment: name, command, scenario: None });

@@ -1,6 +1,6 @@
 //! `infra destroy`: remove everything that was made, and prove that it is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use engine::{Address, Change, Deployment, Gone, Graph, Node, Outcome, Policy, plan};
@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use workloads::Vault;
 
 use crate::addressing::find_all;
-use crate::arguments;
+use crate::arguments::{self, Provider};
 use crate::commands::confirm;
+use crate::google;
 use crate::prepare::needs_docker;
 use crate::receipt;
 use crate::record::{self, Decided};
@@ -51,7 +52,8 @@ async fn destroy(
         session.journal.append(labelled.into_iter().map(found).collect()).await?;
     }
     // No deletion needs a secret's value.
-    let registry = registry(settings, &Vault::new(b""), Some(session.lock_file()?));
+    let is_google = google::holds(session.journal.inventory());
+    let registry = registry(settings, &Vault::new(b""), Some(session.lock_file()?), is_google)?;
     // What is destroyed is not looked at first: every deletion looks for itself.
     let mut decided = plan(&Graph::default(), session.journal.inventory(), &BTreeMap::default(), &registry)?;
     let is_part = !command.targets.is_empty();
@@ -73,13 +75,14 @@ async fn destroy(
         return Ok(Exit::Interrupted);
     }
     let uses_docker = decided.steps.iter().any(|step| needs_docker(&step.node));
-    let no_engine = if uses_docker { NoEngine::IsAProblem } else { NoEngine::HasNothing };
+    let engine = if uses_docker { NoEngine::IsAProblem } else { NoEngine::HasNothing };
+    let places = Places { engine, projects: google::projects(session.journal.inventory()) };
     session.record.plan(Decided::new(record::provider(session.journal.inventory()), &decided, &[]));
     let run = session.run(&decided, &registry, Policy::GoOn, settings.json).await?;
     if is_part && !session.journal.inventory().is_empty() {
         return Ok(conclude_part(&session, &run.outcome, settings));
     }
-    conclude(session, run, no_engine, settings).await
+    conclude(session, run, &places, settings).await
 }
 
 /// What is left of a deployment that this machine has no journal of.
@@ -89,12 +92,28 @@ async fn destroy(
 async fn without_journal(deployment: &Deployment, settings: &Settings) -> Result<Vec<Node>, Problem> {
     let in_sandbox = cluster::sandbox::folder(deployment.folder()).is_dir();
     let is_destroyed = receipt::path(settings, deployment.name()).exists();
-    let no_engine = if in_sandbox || is_destroyed { NoEngine::HasNothing } else { NoEngine::IsAProblem };
-    find(deployment, settings, no_engine).await.map_err(|mut problem| {
+    let in_google = settings.provider == Some(Provider::Gke);
+    let is_elsewhere = in_sandbox || in_google || is_destroyed;
+    let places = Places {
+        engine: if is_elsewhere { NoEngine::HasNothing } else { NoEngine::IsAProblem },
+        projects: in_google.then(|| settings.google.needed_project()).transpose()?.into_iter().collect(),
+    };
+    find(deployment, settings, &places).await.map_err(|mut problem| {
+        if in_google {
+            problem.causes.insert(0, "see whether the project holds anything of it".to_owned());
+            return problem;
+        }
         let unseen = "see whether Docker holds anything of it; this machine has no journal of it, and no sandbox";
         problem.causes.insert(0, unseen.to_owned());
         problem
     })
+}
+
+/// Where something of a deployment may be, besides this machine's folders.
+struct Places {
+    engine: NoEngine,
+    /// Projects of Google Cloud.
+    projects: BTreeSet<String>,
 }
 
 /// What it means that no Docker Engine answers when it is asked for what carries a label.
@@ -107,12 +126,16 @@ enum NoEngine {
 }
 
 /// Everything that carries the deployment's labels, mounts or marks.
-async fn find(deployment: &Deployment, settings: &Settings, no_engine: NoEngine) -> Result<Vec<Node>, Problem> {
+async fn find(deployment: &Deployment, settings: &Settings, places: &Places) -> Result<Vec<Node>, Problem> {
     let (name, kubeconfig) = (deployment.name(), deployment.kubeconfig());
     let mut nodes = match in_docker(name, &kubeconfig, settings).await {
-        Err(error) if error.is_no_engine() && no_engine == NoEngine::HasNothing => Vec::new(),
+        Err(error) if error.is_no_engine() && places.engine == NoEngine::HasNothing => Vec::new(),
         found => found.map_err(report::of_docker)?,
     };
+    for project in &places.projects {
+        let google = settings.google.client()?.for_project(project);
+        nodes.extend(cluster::gke::find(&google, name, &kubeconfig).await?);
+    }
     nodes.extend(cluster::sandbox::find(name, &cluster::sandbox::folder(deployment.folder()), &kubeconfig));
     let contexts = cluster::find_contexts(&settings.kubeconfig, name, &kubeconfig, &nodes);
     nodes.extend(contexts);
@@ -159,14 +182,14 @@ fn conclude_part(session: &Session, outcome: &Outcome, settings: &Settings) -> E
 }
 
 /// Looks once more for anything with the deployment's label, then removes the deployment's own folder.
-async fn conclude(session: Session, run: Run, no_engine: NoEngine, settings: &Settings) -> Result<Exit, Problem> {
+async fn conclude(session: Session, run: Run, places: &Places, settings: &Settings) -> Result<Exit, Problem> {
     let Run { outcome, .. } = run;
     let deployment = session.deployment.clone();
     if !outcome.is_success() {
         print_failure(&outcome, &deployment, settings);
         return Ok(report::of_outcome(&outcome));
     }
-    let left: Vec<String> = find(&deployment, settings, no_engine).await?.into_iter().map(|node| node.title).collect();
+    let left: Vec<String> = find(&deployment, settings, places).await?.into_iter().map(|node| node.title).collect();
     if !left.is_empty() {
         return Err(Problem::usage(format!(
             "remove everything: still labelled with {} are {}",

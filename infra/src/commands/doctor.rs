@@ -30,6 +30,7 @@ fn lacks(checks: &[Check], provider: Provider) -> Vec<&'static str> {
     let own = match provider {
         Provider::Sandbox => Part::Sandbox,
         Provider::Kind => Part::Kind,
+        Provider::Gke => Part::Gke,
     };
     let needed = checks.iter().filter(|check| check.part == Part::Machine || check.part == own);
     needed.filter(|check| check.verdict == Verdict::Missing).map(|check| check.name).collect()
@@ -41,6 +42,7 @@ fn print(checks: &[Check], usual: Provider) {
         (Part::Machine, "this machine"),
         (Part::Sandbox, "provider sandbox"),
         (Part::Kind, "provider kind"),
+        (Part::Gke, "provider gke"),
         (Part::Images, "building images"),
     ];
     for (part, title) in parts {

@@ -7,7 +7,7 @@ use workloads::LogSelection;
 
 use crate::arguments;
 use crate::report::{Exit, Problem};
-use crate::session::next_signal;
+use crate::session::{client, next_signal};
 use crate::settings::Settings;
 use crate::view::style;
 use crate::which::{applied, choose};
@@ -15,9 +15,11 @@ use crate::which::{applied, choose};
 /// Runs the command. An interrupt ends it quietly.
 pub async fn run(command: arguments::Logs, settings: &Settings) -> Result<Exit, Problem> {
     let deployment = choose(&command.which, settings).await?;
-    applied(&deployment, &settings.state.inventory(&deployment).await?)?;
+    let inventory = settings.state.inventory(&deployment).await?;
+    applied(&deployment, &inventory)?;
+    let client = client(settings, &deployment, &inventory)?;
     let selection = LogSelection { pods: command.workload, follow: command.follow, tail: command.tail };
-    let mut lines = workloads::logs(&deployment.kubeconfig(), deployment.name(), &selection).await?.boxed();
+    let mut lines = workloads::logs(&client, deployment.name(), &selection).await?.boxed();
     let mut count = 0_usize;
     let mut interrupted = std::pin::pin!(next_signal());
     loop {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::arguments;
 use crate::report::{Exit, Problem};
-use crate::session::next_signal;
+use crate::session::{client, next_signal};
 use crate::settings::Settings;
 use crate::view::style;
 use crate::which::{applied, choose};
@@ -19,7 +19,8 @@ pub async fn run(command: arguments::Open, settings: &Settings) -> Result<Exit, 
         Some(target) => target,
         None => only_load_balancer(&inventory)?,
     };
-    let forward = workloads::forward(&deployment.kubeconfig(), deployment.name(), &target, command.port).await?;
+    let client = client(settings, &deployment, &inventory)?;
+    let forward = workloads::forward(&client, deployment.name(), &target, command.port).await?;
     let url = format!("http://{}", forward.address());
     if settings.json {
         println!("{}", json!({ "event": "forwarding", "target": target, "address": url }));

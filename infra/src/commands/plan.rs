@@ -47,9 +47,10 @@ fn refuse_saved(file: Option<&Path>) -> Result<(), Problem> {
 }
 
 /// The whole plan, without what stands for the values of Secrets.
-fn as_json(prepared: &Prepared) -> Value {
+pub fn as_json(prepared: &Prepared) -> Value {
     let Plan { steps, drifted, in_the_way, moved } = &prepared.plan;
     let plan = json!({
+        "event": "plan",
         "deployment": prepared.name,
         "provider": prepared.provider.name(),
         "drifted": drifted,

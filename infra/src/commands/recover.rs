@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::arguments::{self, Provider};
 use crate::launcher::SelfLauncher;
 use crate::report::{Exit, Problem, of_failure, of_state};
-use crate::session::{Asked, Session, lock};
+use crate::session::{Asked, Session, clients, lock};
 use crate::settings::{Settings, shown};
 use crate::view::{count, style};
 use crate::which::check_name;
@@ -25,7 +25,7 @@ pub async fn run(command: arguments::Recover, settings: &Settings) -> Result<Exi
     let lock = lock(&deployment, command.wait, settings)?;
     // Another run may have written one while this one waited for the lock.
     refuse_journal(&deployment, command.force, settings).await?;
-    let places = places(provider, command.kind.as_deref(), settings);
+    let places = places(provider, command.kind.as_deref(), settings)?;
     let searched = search(&deployment, &places).await;
     let found = match searched {
         Ok(found) if !found.is_empty() => found,
@@ -69,18 +69,27 @@ async fn refuse_journal(deployment: &Deployment, is_forced: bool, settings: &Set
 }
 
 /// Where a provider's deployments leave marks, a cluster before what is in it.
-fn places(provider: Provider, kind: Option<&Path>, settings: &Settings) -> Vec<Box<dyn Discover>> {
+fn places(
+    provider: Provider,
+    kind: Option<&Path>,
+    settings: &Settings,
+) -> Result<Vec<Box<dyn Discover>>, Problem> {
     let cluster: Box<dyn Discover> = match provider {
         Provider::Sandbox => Box::new(cluster::sandbox::discover(Arc::new(SelfLauncher))),
         Provider::Kind => Box::new(cluster::kind::discover(&settings.docker, kind.map(Path::to_owned))),
+        Provider::Gke => {
+            let google = settings.google.client()?.for_project(&settings.google.needed_project()?);
+            Box::new(cluster::gke::discover(&google, settings.google.target().token_program))
+        }
     };
+    let clients = clients(settings, provider == Provider::Gke)?;
     let images = images::Options { cache: settings.images(), ..images::Options::default() };
-    vec![
+    Ok(vec![
         cluster,
         Box::new(cluster::discover_contexts(&settings.kubeconfig)),
-        Box::new(workloads::discover()),
+        Box::new(workloads::discover(&clients)),
         Box::new(images::discover(&settings.docker, &images)),
-    ]
+    ])
 }
 
 async fn search(deployment: &Deployment, places: &[Box<dyn Discover>]) -> Result<Vec<Discovered>, Problem> {

@@ -5,8 +5,10 @@ use serde_json::json;
 use workloads::WorkloadStatus;
 
 use crate::arguments;
-use crate::prepare::local_addresses;
+use crate::google;
+use crate::prepare::{balanced_addresses, local_addresses};
 use crate::report::{Exit, Problem};
+use crate::session::client;
 use crate::settings::Settings;
 use crate::view::style;
 use crate::which::{applied, choose};
@@ -16,8 +18,12 @@ pub async fn run(command: arguments::Status, settings: &Settings) -> Result<Exit
     let deployment = choose(&command.which, settings).await?;
     let inventory = settings.state.inventory(&deployment).await?;
     applied(&deployment, &inventory)?;
-    let workloads = workloads::status(&deployment.kubeconfig(), deployment.name()).await?;
-    let addresses = local_addresses(&inventory);
+    let client = client(settings, &deployment, &inventory)?;
+    let workloads = workloads::status(&client, deployment.name()).await?;
+    let mut addresses = local_addresses(&inventory);
+    if google::holds(&inventory) {
+        addresses.extend(balanced_addresses(&client, deployment.name()).await?);
+    }
     if settings.json {
         println!("{}", json!({ "deployment": deployment.name(), "workloads": workloads, "addresses": addresses }));
     } else {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use engine::Failure;
-use sandbox::{Disks, NodeShape, RegistryMirror, Settings, Taint};
+use sandbox::{Disks, NodeCredential, NodeShape, RegistryMirror, Settings, Taint};
 use sha2::{Digest, Sha256};
 use simulator::{ClusterError, ClusterShape, Clusters, Kubernetes};
 
@@ -153,7 +153,11 @@ fn start(folder: &Path, child: &mut Option<Child>, wanted: &ClusterShape) -> Res
 }
 
 fn settings(folder: &Path, wanted: &ClusterShape) -> Settings {
-    let mirror = |host: &String| RegistryMirror { host: host.clone(), url: wanted.registry.clone(), credential: None };
+    let mirror = |host: &String| RegistryMirror {
+        host: host.clone(),
+        url: wanted.registry.clone(),
+        credential: Some(NodeCredential::TokenUrl(wanted.node_token.clone())),
+    };
     Settings {
         token_review: Some(wanted.token_review.clone()),
         registries: wanted.registry_hosts.iter().map(mirror).collect(),
@@ -167,8 +171,9 @@ fn settings(folder: &Path, wanted: &ClusterShape) -> Settings {
     }
 }
 
-/// A network of loopback addresses for a cluster's load balancers, away from the stand-ins of addresses that the simulator reserves. Those of clusters that run at once differ in all likelihood; where
-/// they do not, an address that is in use is passed over.
+/// A network of loopback addresses for a cluster's load balancers, away from the stand-ins of addresses that the simulator
+/// reserves. Those of clusters that run at once differ in all likelihood; where they do not, an address that is in use is passed
+/// over.
 fn network(folder: &Path) -> String {
     let hash = Sha256::digest(folder.as_os_str().as_encoded_bytes());
     format!("127.{}.{}.0/24", 128 + hash[0] % 64, hash[1])
@@ -187,6 +192,7 @@ mod tests {
             token_review: "http://127.0.0.1:1/review".to_owned(),
             registry: "http://127.0.0.1:1".to_owned(),
             registry_hosts: vec!["europe-docker.pkg.dev".to_owned(), "us-docker.pkg.dev".to_owned()],
+            node_token: "http://127.0.0.1:1/token".to_owned(),
         };
         let settings = settings(Path::new("/a"), &wanted);
         assert_eq!(settings.token_review.as_deref(), Some("http://127.0.0.1:1/review"));

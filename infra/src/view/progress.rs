@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use engine::{Address, Blocker, Event, Operation, Record, Sink};
@@ -48,7 +47,8 @@ pub struct Progress {
     lasting: HashSet<Address>,
     sums: Mutex<BTreeMap<String, Sum>>,
     bars: Mutex<HashMap<Address, Line>>,
-    not_tried: AtomicUsize,
+    /// The lines of what was not tried: an object and the wait for it have the same.
+    not_tried: Mutex<HashSet<String>>,
 }
 
 /// A section that is told in sums.
@@ -89,7 +89,7 @@ impl Progress {
             lasting: steps.iter().filter(|step| step.lasting).map(|step| step.address.clone()).collect(),
             sums: Mutex::new(sums),
             bars: Mutex::new(HashMap::new()),
-            not_tried: AtomicUsize::new(0),
+            not_tried: Mutex::new(HashSet::new()),
         }
     }
 
@@ -193,13 +193,14 @@ impl Progress {
     /// What was not tried is told once, at the end of the run: the first of them by name, with what they waited for.
     fn not_tried(&self, address: &Address, title: &str, because: Option<&Address>) {
         self.clear(address);
-        let told = self.not_tried.fetch_add(1, Ordering::Relaxed);
-        if told < TOLD_NOT_TRIED {
-            let why = because.map(|failed| self.title(failed)).map_or(String::new(), |failed| {
-                // The wait for an object is called as that is.
-                if failed == title { ": it failed before".to_owned() } else { format!(": {failed} failed") }
-            });
-            self.say(&format!("  {} {title:<48} {}", style::dim("·"), style::dim(format!("not tried{why}"))));
+        let why = because.map(|failed| self.title(failed)).map_or(String::new(), |failed| {
+            // The wait for an object is called as that is.
+            if failed == title { ": it failed before".to_owned() } else { format!(": {failed} failed") }
+        });
+        let line = format!("  {} {title:<48} {}", style::dim("·"), style::dim(format!("not tried{why}")));
+        let mut told = self.not_tried.lock().expect("no panic with it");
+        if told.len() < TOLD_NOT_TRIED && told.insert(line.clone()) {
+            self.say(&line);
         }
     }
 

@@ -30,8 +30,7 @@ pub fn unfinished(outcome: &Outcome, again: &str) -> String {
     let mut text = String::new();
     if !outcome.not_tried.is_empty() {
         let all = outcome.not_tried.len();
-        let more = all.saturating_sub(TOLD_NOT_TRIED);
-        let more = if more == 0 { String::new() } else { format!(", {more} of them are not listed") };
+        let more = if all > TOLD_NOT_TRIED { ", the first of them are listed" } else { "" };
         let _ = writeln!(text, "{} not tried{more}", count(all, "step"));
     }
     let _ = writeln!(text, "{} the same command goes on from here; {again}", style::hint("next:"));

@@ -7,6 +7,7 @@ mod hello;
 mod mnist;
 mod plans;
 mod recover;
+mod secrets;
 mod somebody;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -32,6 +33,7 @@ fn main() {
         ("what_is_there_already_is_refused_or_adopted", plans::adopted),
         ("what_waits_for_a_failed_step_is_not_tried_and_said_once", plans::not_tried),
         ("a_check_with_another_name_is_moved_and_not_asked_again", hello::moved),
+        ("a_secret_that_a_container_prints_is_seen_nowhere", secrets::printed),
         ("mnist_rnn_is_trained_served_checked_and_removed", mnist::whole_way),
     ];
     let trials = trials.into_iter().map(|(name, trial)| Trial::test(name, trial)).collect();

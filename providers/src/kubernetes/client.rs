@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use tokio::sync::RwLock;
 
 use super::kinds::Kinds;
+use super::tokens::{Bearer, BearerTokens};
 use super::{KubernetesError, transport};
 use crate::gate::Gate;
 use crate::retry::{self, Policy};
@@ -28,13 +29,22 @@ const THROTTLED: Policy =
 
 /// Clients by the path of their kubeconfig. A clone is another handle on the same ones.
 #[derive(Clone, Default)]
-pub struct Clients(Arc<Mutex<HashMap<PathBuf, Client>>>);
+pub struct Clients {
+    by_path: Arc<Mutex<HashMap<PathBuf, Client>>>,
+    tokens: Option<Arc<dyn BearerTokens>>,
+}
 
 impl Clients {
+    /// Clients that take tokens from here where a kubeconfig would have a program run for them.
+    pub fn with_tokens(tokens: Arc<dyn BearerTokens>) -> Self {
+        Self { by_path: Arc::default(), tokens: Some(tokens) }
+    }
+
     /// The client of a kubeconfig. The file is read at the first call that needs it.
     pub fn get(&self, kubeconfig: &Path) -> Client {
-        let mut clients = self.0.lock().expect("no panic while the lock is held");
-        clients.entry(kubeconfig.to_owned()).or_insert_with(|| Client::new(kubeconfig)).clone()
+        let mut clients = self.by_path.lock().expect("no panic while the lock is held");
+        let client = || Client { tokens: self.tokens.clone(), ..Client::new(kubeconfig) };
+        clients.entry(kubeconfig.to_owned()).or_insert_with(client).clone()
     }
 }
 
@@ -45,6 +55,7 @@ impl Clients {
 #[derive(Clone)]
 pub struct Client {
     path: Arc<Path>,
+    tokens: Option<Arc<dyn BearerTokens>>,
     connection: Arc<RwLock<Option<Connection>>>,
     pub(super) kinds: Arc<Kinds>,
     gate: Gate,
@@ -57,12 +68,14 @@ pub(super) struct Connection {
     pub(super) sdk: kube::Client,
     /// For calls that turn into something else than HTTP.
     pub(super) upgrading: kube::Client,
+    bearer: Option<Bearer>,
 }
 
 impl Client {
     /// A client of its own, not shared by path.
     pub fn new(kubeconfig: &Path) -> Self {
-        Self { path: kubeconfig.into(), connection: Arc::default(), kinds: Arc::default(), gate: Gate::new(MOST_CALLS) }
+        let (connection, kinds) = (Arc::default(), Arc::default());
+        Self { path: kubeconfig.into(), tokens: None, connection, kinds, gate: Gate::new(MOST_CALLS) }
     }
 
     /// The kubeconfig's path.
@@ -82,6 +95,10 @@ impl Client {
         };
         if !matches!(error, KubernetesError::Unauthorized(_) | KubernetesError::Unreachable { .. }) {
             return Err(error);
+        }
+        if let (KubernetesError::Unauthorized(_), Some(bearer)) = (&error, &connection.bearer) {
+            bearer.was_refused().await;
+            return self.limited(&connection, &call).await;
         }
         match self.reconnect(&connection).await? {
             Some(renewed) => self.limited(&renewed, &call).await,
@@ -154,9 +171,16 @@ impl Client {
             .map_err(|error| self.unusable(error))?;
         config.connect_timeout = Some(CONNECT_LIMIT);
         let server: Arc<str> = config.cluster_url.to_string().into();
-        let sdk = transport::multiplexed(&config).map_err(|error| self.unusable(error))?;
-        let upgrading = kube::Client::try_from(config).map_err(|error| self.unusable(error))?;
-        Ok(Connection { text: text.into(), server, sdk, upgrading })
+        let bearer = self.tokens.clone().filter(|_| config.auth_info.exec.is_some()).map(Bearer::new);
+        if bearer.is_some() {
+            config.auth_info = AuthInfo::default();
+        }
+        let sdk = transport::multiplexed(&config, bearer.as_ref()).map_err(|error| self.unusable(error))?;
+        let upgrading = match &bearer {
+            Some(bearer) => transport::upgrading(&config, bearer).map_err(|error| self.unusable(error))?,
+            None => kube::Client::try_from(config).map_err(|error| self.unusable(error))?,
+        };
+        Ok(Connection { text: text.into(), server, sdk, upgrading, bearer })
     }
 
     fn unusable(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> KubernetesError {

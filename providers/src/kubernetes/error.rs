@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use kube::core::Status;
 
+use super::tokens::NoToken;
 use crate::retry::Verdict;
 
 /// What an error of another crate is passed on as.
@@ -134,6 +135,11 @@ pub struct FieldError {
     pub message: String,
 }
 
+/// The last cause.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    error.source().map_or_else(|| error.to_string(), innermost)
+}
+
 fn conflict_text(conflicts: &[FieldConflict]) -> String {
     let mut managers: Vec<&str> = conflicts.iter().map(|conflict| conflict.manager.as_str()).collect();
     managers.sort_unstable();
@@ -163,6 +169,7 @@ impl KubernetesError {
         match error {
             kube::Error::Api(status) => Self::from_status(&status),
             kube::Error::HyperError(source) => Self::unreachable(server, source),
+            kube::Error::Service(source) if source.is::<NoToken>() => Self::Unauthorized(innermost(&*source)),
             kube::Error::Service(source) => Self::Unreachable { server: server.to_owned(), source },
             kube::Error::ReadEvents(source) => Self::unreachable(server, source),
             kube::Error::Auth(source) => Self::Unauthorized(source.to_string()),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::manifest::{Identity, Manifest};
 use crate::problems::did_you_mean;
 use crate::reader::{Field, Marked, Reader};
-use crate::scenario::{LocalPort, ServicePort};
+use crate::scenario::{LocalPort, Object, ServicePort};
 use crate::yaml::Data;
 
 /// The Services that the manifests declare.
@@ -70,6 +70,11 @@ impl Services {
 }
 
 impl Service {
+    /// Which one it is.
+    pub fn object(&self) -> Object {
+        Object { namespace: self.namespace.clone(), name: self.name.clone() }
+    }
+
     fn target(&self, port: u16) -> ServicePort {
         ServicePort { namespace: self.namespace.clone(), service: self.name.clone(), port }
     }

@@ -60,6 +60,20 @@ pub enum LowerError {
     /// The parts do not make a graph.
     #[error("make a graph of the scenario")]
     Graph(#[from] engine::GraphError),
+    /// Nobody says in which project of Google Cloud it shall run.
+    #[error("run the scenario on GKE: nobody says in which project")]
+    NoProject,
+    /// Nobody says in which zone or region it shall run.
+    #[error("run the scenario on GKE: nobody says in which zone or region")]
+    NoPlace,
+    /// No machine type is large enough.
+    #[error("find a machine type with {cpus} CPUs and {memory_gibibytes} GiB of memory: there is none")]
+    NoMachine {
+        /// CPUs.
+        cpus: u32,
+        /// Memory.
+        memory_gibibytes: u32,
+    },
 }
 
 impl LowerError {
@@ -74,6 +88,17 @@ impl LowerError {
                 ))
             }
             Self::Image { source, .. } => source.hint(),
+            Self::NoProject => Some(
+                "say it in the scenario, as `cluster: { gke: { project: PROJECT-ID } }`, or on the command line"
+                    .to_owned(),
+            ),
+            Self::NoPlace => Some(
+                "say it in the scenario, as `cluster: { gke: { zone: us-central1-a } }`, or on the command line"
+                    .to_owned(),
+            ),
+            Self::NoMachine { .. } => {
+                Some("ask for less, or name one: `cluster: { gke: { machine-type: TYPE } }`".to_owned())
+            }
             _ => None,
         }
     }

@@ -84,6 +84,32 @@ pub(super) fn declare(
     Ok(available)
 }
 
+impl Prepared {
+    /// Whether the scenario leaves open where it is pushed to.
+    pub fn needs_a_place(&self) -> bool {
+        self.spec.push.is_none()
+    }
+}
+
+/// The same for a cluster that pulls: each image is pushed to where the scenario says, or to `place(its name)`, once `repository` is
+/// there.
+pub(super) fn declare_pushed(
+    images: &[Prepared],
+    deployment: &str,
+    repository: Option<&Address>,
+    graph: &mut Graph,
+    place: impl Fn(&str) -> Option<String>,
+) -> Result<BTreeMap<String, Address>, LowerError> {
+    let mut available = BTreeMap::new();
+    for Prepared { written, spec, fingerprint } in images {
+        let spec = Spec { push: spec.push.clone().or_else(|| place(&spec.name)), ..spec.clone() };
+        let delivery = Delivery::Registry { needs: repository };
+        let declared = images::declare(graph, deployment, &spec, fingerprint, delivery)?;
+        available.insert(written.clone(), declared.available);
+    }
+    Ok(available)
+}
+
 fn spec(image: &Image, name: String, datasets: &Folders) -> Result<Spec, LowerError> {
     let source = match &image.source {
         ImageSource::Cargo { package, workspace, binary, profile, features, target_cpu } => {

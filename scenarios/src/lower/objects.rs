@@ -2,24 +2,17 @@ use std::collections::BTreeMap;
 
 use engine::Address;
 use serde_json::Value;
-use workloads::{Check, Expectation, Manifest, NodeVolume, Question, Spec, Step};
+use workloads::{Check, Expectation, Manifest, Question, Spec, Step};
 
 use super::datasets::Folders;
 use super::ports::Ports;
-use super::{Target, private_kubeconfig};
+use super::{Parts, Target, private_kubeconfig};
 use crate::load::without_tag;
 use crate::scenario::{self, CheckKind, Scenario, ServicePort};
 
 /// Everything that goes into the cluster.
-pub(super) fn spec(
-    scenario: &Scenario,
-    target: &Target,
-    cluster: &Address,
-    images: BTreeMap<String, Address>,
-    ports: &Ports,
-    volumes: Vec<NodeVolume>,
-    datasets: &Folders,
-) -> Spec {
+pub(super) fn spec(scenario: &Scenario, target: &Target, parts: Parts, ports: &Ports, datasets: &Folders) -> Spec {
+    let Parts { cluster, images, volumes, disks, load_balancers, static_addresses, gke: _ } = parts;
     let mut manifests = Vec::new();
     for step in &scenario.steps {
         for manifest in &step.manifests {
@@ -37,13 +30,16 @@ pub(super) fn spec(
     Spec {
         deployment: target.deployment.clone(),
         kubeconfig: private_kubeconfig(target),
-        cluster: cluster.clone(),
+        cluster,
         namespace: scenario.namespace.clone(),
         manifests,
         steps: steps.collect(),
         images,
         node_ports: ports.node_ports(),
         volumes,
+        disks,
+        load_balancers,
+        static_addresses,
         checks: scenario.checks.iter().map(|check| self::check(check, datasets)).collect(),
     }
 }

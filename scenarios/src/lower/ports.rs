@@ -33,6 +33,11 @@ pub(super) struct Ports {
 }
 
 impl Ports {
+    /// No ports of this machine: where each Service has an address of its own.
+    pub fn none() -> Self {
+        Self { pairs: Vec::new(), mapped: BTreeMap::new(), warnings: Vec::new(), on_this_machine: false }
+    }
+
     /// What the manifests of the Services take.
     pub fn node_ports(&self) -> Vec<NodePort> {
         let mapped = self.mapped.iter().map(|(target, pair)| NodePort {

@@ -97,7 +97,7 @@ impl Accounts {
 
 fn refusal(reason: &str, what: &str) -> Refusal {
     let metadata = json!({"service": "googleapis.com"});
-    Refusal::unauthenticated(format!("{what} {SEE}")).info(reason, "googleapis.com", metadata)
+    Refusal::unauthenticated(format!("{what} {SEE}")).info(reason, "googleapis.com", &metadata)
 }
 
 /// What a signed token says of itself. The signature is not looked at: nobody's key is known here.
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     fn accounts() -> Accounts {
-        Accounts::new(Vec::new(), false, Duration::from_secs(3600))
+        Accounts::new(Vec::new(), false, Duration::from_hours(1))
     }
 
     #[test]
@@ -127,7 +127,7 @@ mod tests {
         let mut accounts = accounts();
         let token = format!("Bearer {}", accounts.give("me@example.com", Moment::ZERO));
         assert_eq!(accounts.principal(Some(&token), Duration::from_secs(3599)).unwrap(), "me@example.com");
-        let refusal = accounts.principal(Some(&token), Duration::from_secs(3600)).unwrap_err();
+        let refusal = accounts.principal(Some(&token), Duration::from_hours(1)).unwrap_err();
         assert_eq!((refusal.code, refusal.details[0]["reason"].as_str()), (401, Some("ACCESS_TOKEN_EXPIRED")));
     }
 

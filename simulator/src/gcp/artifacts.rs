@@ -287,8 +287,8 @@ fn contents(world: &World, call: &Call) -> Result<Value, Refusal> {
 }
 
 fn one(world: &World, call: &Call) -> Result<(String, Value, Vec<String>), Refusal> {
-    let word = call.route.method.collection().trim_end_matches('s');
-    let name = call.path(word).to_owned();
+    let single = call.route.method.collection().trim_end_matches('s');
+    let name = call.path(single).to_owned();
     let (told, keys) =
         found(world, call)?.remove(&name).ok_or_else(|| Refusal::not_found("Requested entity was not found."))?;
     Ok((name, told, keys))

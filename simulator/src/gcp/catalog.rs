@@ -72,9 +72,12 @@ const ONLY_A100: [&str; 11] = [
     "asia-east1-a",
 ];
 
+/// Name, cores in its sizes, GiB for each core, US dollars an hour for a core and for a GiB, quota.
+type Family = (&'static str, &'static [u32], f64, f64, f64, &'static str);
+
 /// Families of machines: name, cores in its sizes, GiB for each core, US dollars an hour for a core and for a GiB, and the
 /// quota that its cores count for.
-const FAMILIES: [(&str, &[u32], f64, f64, f64, &str); 16] = [
+const FAMILIES: [Family; 16] = [
     ("e2-standard", &[2, 4, 8, 16, 32], 4.0, 0.021_811_59, 0.002_923_53, "CPUS"),
     ("e2-highmem", &[2, 4, 8, 16], 8.0, 0.021_811_59, 0.002_923_53, "CPUS"),
     ("e2-highcpu", &[2, 4, 8, 16, 32], 1.0, 0.021_811_59, 0.002_923_53, "CPUS"),

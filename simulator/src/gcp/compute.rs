@@ -188,10 +188,10 @@ fn tell(world: &World, key: &str) -> Value {
 
 /// What a resource has that every one has.
 fn dressed(world: &mut World, path: &str, kind: &str, mut body: Value) -> Value {
-    let word = collection_of(kind).map_or(kind, |collection| collection.word);
+    let single = collection_of(kind).map_or(kind, |collection| collection.word);
     let mut parts = path.split('/').skip(2);
     let count = world.next_number().to_string();
-    body["kind"] = json!(format!("compute#{word}"));
+    body["kind"] = json!(format!("compute#{single}"));
     body["id"] = json!((hash::number(world.seed, &["id", path, &count]) >> 1).to_string());
     body["name"] = json!(path.rsplit('/').next().unwrap_or_default());
     body["selfLink"] = json!(link(path));

@@ -129,7 +129,7 @@ fn check_idle(world: &World, cluster: &str) -> Result<(), Refusal> {
 fn plan(world: &World, cluster: &str, kind: &'static str, pace: &str, target: &str) -> Plan {
     let mut parts = cluster.split('/');
     let project = parts.nth(2).unwrap_or_default().to_owned();
-    let place = parts.nth(1).unwrap_or_default().to_owned();
+    let location = parts.nth(1).unwrap_or_default().to_owned();
     let pace = if pace.is_empty() { kind.to_owned() } else { format!("{kind}.{pace}") };
     debug_assert!(world.projects.get(&project).is_some());
     Plan {
@@ -137,7 +137,7 @@ fn plan(world: &World, cluster: &str, kind: &'static str, pace: &str, target: &s
         kind,
         pace,
         project,
-        place,
+        place: location,
         target: target.trim_start_matches("container/").to_owned(),
     }
 }
@@ -230,7 +230,7 @@ fn get_operation(world: &World, call: &Call) -> Result<Value, Refusal> {
             && operation.project == project
             && (call.location() == "-" || operation.place == call.location())
     };
-    if known.filter(here).is_none() {
+    if !known.as_ref().is_some_and(here) {
         let (project, location) = (call.project(), call.location());
         return Err(Refusal::not_found(format!("Not found: projects/{project}/zones/{location}/operations/{name}.")));
     }

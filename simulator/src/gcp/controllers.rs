@@ -104,7 +104,9 @@ async fn changes<K, F>(
             }
             Some(Ok(Event::InitDone)) => {
                 let fresh = fresh.take().unwrap_or_default();
-                told.extend(known.values().filter(|old| !fresh.contains_key(&uid(*old))).map(|old| (old.clone(), false)));
+                told.extend(
+                    known.values().filter(|old| !fresh.contains_key(&uid(*old))).map(|old| (old.clone(), false)),
+                );
             }
             Some(Ok(Event::Apply(object))) => told.push((object, true)),
             Some(Ok(Event::Delete(object))) => told.push((object, false)),

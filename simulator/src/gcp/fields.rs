@@ -132,9 +132,12 @@ pub(crate) struct Table {
     enumerations: Vec<Enumeration>,
 }
 
+/// Identifier, verb, path, query, what it takes, what it gives.
+type WrittenMethod = (String, String, String, BTreeMap<String, String>, String, String);
+
 #[derive(Deserialize)]
 struct Written {
-    methods: Vec<(String, String, String, BTreeMap<String, String>, String, String)>,
+    methods: Vec<WrittenMethod>,
     schemas: BTreeMap<String, BTreeMap<String, String>>,
     enumerations: Vec<String>,
 }

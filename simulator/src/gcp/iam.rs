@@ -87,7 +87,7 @@ fn create(world: &mut World, call: &Call, project: &str) -> Result<Value, Refusa
     let key = format!("iam/projects/{project}/serviceAccounts/{email}");
     if world.has(&key) {
         let message = format!("Service account {id} already exists within project projects/{project}.");
-        return Err(Refusal::exists(message).info("ALREADY_EXISTS", "iam.googleapis.com", json!({"resource": key})));
+        return Err(Refusal::exists(message).info("ALREADY_EXISTS", "iam.googleapis.com", &json!({"resource": key})));
     }
     let unique = 100_000_000_000_000_000_000_u128
         + u128::from(hash::number(world.seed, &["unique", &key, &world.next_number().to_string()]));

@@ -161,7 +161,7 @@ impl State {
         });
         let help = json!({"@type": "type.googleapis.com/google.rpc.Help", "links": links});
         let refusal = Refusal { reason: "accessNotConfigured", ..Refusal::forbidden(message) };
-        Err(refusal.info("SERVICE_DISABLED", "googleapis.com", metadata).with(help))
+        Err(refusal.info("SERVICE_DISABLED", "googleapis.com", &metadata).with(help))
     }
 
     /// Whether a permission is held.

@@ -62,6 +62,9 @@ const GLOBAL: [(&str, f64); 20] = [
     ("GPUS_ALL_REGIONS", 1.0),
 ];
 
+/// What counts for the quotas of a region, and for those of the project.
+type Counts = (Vec<(String, f64)>, Vec<(&'static str, f64)>);
+
 /// The limit of a quota; `place` is a region or `global`.
 fn limit(project: &Project, place: &str, metric: &str, usual: f64) -> f64 {
     let own = project.quotas.get(&format!("{place}/{metric}"));
@@ -86,7 +89,7 @@ pub(crate) fn told(world: &World, project: &Project, place: &str) -> Value {
 }
 
 /// What a resource counts for: the quotas of its region, then those of the project.
-pub(crate) fn counts(kind: &str, body: &Value) -> (Vec<(String, f64)>, Vec<(&'static str, f64)>) {
+pub(crate) fn counts(kind: &str, body: &Value) -> Counts {
     let one = |metric: &'static str| (Vec::new(), vec![(metric, 1.0)]);
     match kind {
         "instances" => instance(body),
@@ -117,7 +120,7 @@ pub(crate) fn counts(kind: &str, body: &Value) -> (Vec<(String, f64)>, Vec<(&'st
     }
 }
 
-fn instance(body: &Value) -> (Vec<(String, f64)>, Vec<(&'static str, f64)>) {
+fn instance(body: &Value) -> Counts {
     let machine = catalog::machine(last(&body["zone"]), last(&body["machineType"]));
     let cores = machine.as_ref().map_or(0.0, |machine| f64::from(machine.cores));
     let metric = machine.map_or("CPUS", |machine| machine.quota);
@@ -148,9 +151,13 @@ fn usage(world: &World, project: &str, place: &str) -> BTreeMap<String, f64> {
         let (regional, global) = counts(thing.kind, &thing.body);
         let mut add = |metric: &str, amount: f64| *usage.entry(metric.to_owned()).or_default() += amount;
         if place == "global" {
-            global.iter().for_each(|(metric, amount)| add(metric, *amount));
+            for (metric, amount) in global {
+                add(metric, amount);
+            }
         } else if key.split('/').nth(4).is_some_and(|location| catalog::region_of(location) == place) {
-            regional.iter().for_each(|(metric, amount)| add(metric, *amount));
+            for (metric, amount) in regional {
+                add(&metric, amount);
+            }
         }
     }
     usage
@@ -178,8 +185,12 @@ pub(crate) fn check_cluster(
     let (mut regional, mut global) = (BTreeMap::<String, f64>::new(), BTreeMap::<String, f64>::new());
     for (body, kind) in instances.iter().flat_map(|body| [(body, "instances"), (&body["bootDisk"], "disks")]) {
         let (near, far) = counts(kind, body);
-        near.into_iter().for_each(|(metric, amount)| *regional.entry(metric).or_default() += amount);
-        far.into_iter().for_each(|(metric, amount)| *global.entry(metric.to_owned()).or_default() += amount);
+        for (metric, amount) in near {
+            *regional.entry(metric).or_default() += amount;
+        }
+        for (metric, amount) in far {
+            *global.entry(metric.to_owned()).or_default() += amount;
+        }
     }
     for (place, word, needs) in [(region, "regional", regional), ("global", "global", global)] {
         if let Some((metric, limit, used, need)) = short(world, project, place, &needs) {

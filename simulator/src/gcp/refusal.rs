@@ -70,6 +70,11 @@ impl Refusal {
         Self::new(429, "RESOURCE_EXHAUSTED", "rateLimitExceeded", message)
     }
 
+    /// The same of Compute Engine, which has another status for it.
+    pub fn too_fast(message: impl Into<String>) -> Self {
+        Self::new(403, "PERMISSION_DENIED", "rateLimitExceeded", message)
+    }
+
     pub fn unavailable() -> Self {
         Self::new(503, "UNAVAILABLE", "backendError", "The service is currently unavailable.")
     }
@@ -85,7 +90,7 @@ impl Refusal {
     }
 
     /// `google.rpc.ErrorInfo`.
-    pub fn info(self, reason: &str, domain: &str, metadata: Value) -> Self {
+    pub fn info(self, reason: &str, domain: &str, metadata: &Value) -> Self {
         let kind = "type.googleapis.com/google.rpc.ErrorInfo";
         self.with(json!({"@type": kind, "reason": reason, "domain": domain, "metadata": metadata}))
     }
@@ -95,7 +100,7 @@ impl Refusal {
         let message =
             format!("Permission '{permission}' denied on resource '//{service}/{resource}' (or it may not exist).");
         let metadata = json!({"permission": permission, "resource": resource});
-        Self::forbidden(message).info("IAM_PERMISSION_DENIED", service, metadata)
+        Self::forbidden(message).info("IAM_PERMISSION_DENIED", service, &metadata)
     }
 
     /// The body of the answer. Older interfaces (`compute`) also give a list of errors.

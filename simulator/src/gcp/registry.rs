@@ -146,12 +146,12 @@ fn target<'a>(world: &World, request: &Request, path: &'a str) -> Option<Target<
 fn denied(world: &World, target: &Target, request: &Request) -> Option<Answer> {
     let project = target.repository.split('/').nth(2)?;
     let state = world.projects.get(project)?;
-    let word = match request.verb.as_str() {
+    let action = match request.verb.as_str() {
         "GET" | "HEAD" => "download",
         "DELETE" => "delete",
         _ => "upload",
     };
-    let permission = format!("artifactregistry.repositories.{word}Artifacts");
+    let permission = format!("artifactregistry.repositories.{action}Artifacts");
     let resource = target.repository.trim_start_matches("artifactregistry/");
     if !state.permits(&permission) {
         let message = format!("Permission \"{permission}\" denied on resource \"{resource}\" (or it may not exist)");

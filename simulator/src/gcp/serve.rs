@@ -17,7 +17,7 @@ use crate::ledger;
 use crate::server::{Answer, Reply};
 
 /// How long `wait` of Compute Engine waits at most.
-const LONGEST_WAIT: Duration = Duration::from_secs(120);
+const LONGEST_WAIT: Duration = Duration::from_mins(2);
 
 /// A request as it came.
 #[derive(Debug, Clone)]
@@ -86,7 +86,7 @@ impl Gcp {
     }
 
     async fn call(self: &Arc<Self>, request: &Request) -> Reply {
-        let Some(route) = self.route(request) else {
+        let Some(route) = route(request) else {
             self.note(&format!("{} {}", request.verb, request.path), "", 404, None);
             let refusal = Refusal::not_found(format!("The simulator serves no {} {}", request.verb, request.path));
             return Reply::Answer(Answer::refusal(&refusal, ""));
@@ -119,24 +119,15 @@ impl Gcp {
         Reply::Answer(self.tell(&call, result))
     }
 
-    /// The method that a request is for. Where two interfaces share a path, the name of the operation decides.
-    fn route(&self, request: &Request) -> Option<Route> {
-        let mut routes = fields::routes(&request.verb, &request.path);
-        if routes.len() > 1 {
-            let name = request.path.rsplit('/').next().unwrap_or_default();
-            let service = if name.starts_with("operation-") { "container" } else { "artifactregistry" };
-            routes.retain(|route| route.method.service() == service);
-        }
-        routes.into_iter().next()
-    }
-
     fn decide(&self, call: &Call, request: &Request) -> Outcome {
         let method = call.route.method;
         let mut world = self.world();
         let target = call.target();
+        let now = world.now;
         let fault = world.faults.meet(&method.id, &target, !method.looks());
+        let fast = world.rates.count(method, call.project(), now);
         let before = match fault {
-            Some(FaultKind::LostRequest) => None,
+            _ if fast => Some(too_many(call)),
             Some(FaultKind::TooManyRequests) => Some(too_many(call)),
             Some(FaultKind::Unavailable) => Some(Refusal::unavailable()),
             Some(FaultKind::Internal) => Some(Refusal::internal("Internal error encountered.")),
@@ -192,16 +183,28 @@ impl Gcp {
     }
 }
 
+/// The method that a request is for. Where two interfaces share a path, the name of the operation decides.
+fn route(request: &Request) -> Option<Route> {
+    let mut routes = fields::routes(&request.verb, &request.path);
+    if routes.len() > 1 {
+        let name = request.path.rsplit('/').next().unwrap_or_default();
+        let service = if name.starts_with("operation-") { "container" } else { "artifactregistry" };
+        routes.retain(|route| route.method.service() == service);
+    }
+    routes.into_iter().next()
+}
+
 fn too_many(call: &Call) -> Refusal {
     let method = call.route.method;
-    let metric = if method.looks() { "Read requests" } else { "Write requests" };
+    let metric = super::rates::metric(method);
     let service = format!("{}.googleapis.com", method.service());
-    Refusal::too_many(format!(
+    let message = format!(
         "Quota exceeded for quota metric '{metric}' and limit '{metric} per minute' of service '{service}' for consumer \
          'project_number:{}'.",
         call.project()
-    ))
-    .info("RATE_LIMIT_EXCEEDED", "googleapis.com", serde_json::json!({"service": service}))
+    );
+    let refusal = if method.service() == "compute" { Refusal::too_fast(message) } else { Refusal::too_many(message) };
+    refusal.info("RATE_LIMIT_EXCEEDED", "googleapis.com", &serde_json::json!({"service": service}))
 }
 
 fn denied(call: &Call) -> Refusal {
@@ -237,7 +240,8 @@ fn handle(world: &mut World, call: &Call, request: &Request, fault: Option<Fault
     }
     world.maker = Maker { by: request.header(header::USER_AGENT).to_owned(), purpose: method.id.clone() };
     if let Some(client) = request.headers.get("x-goog-api-client").and_then(|value| value.to_str().ok()) {
-        world.maker.by = format!("{} {client}", world.maker.by).trim().to_owned();
+        let agent = format!("{} {client}", world.maker.by);
+        agent.trim().clone_into(&mut world.maker.by);
     }
     world.fault = fault;
     let result = match method.service() {

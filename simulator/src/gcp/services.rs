@@ -31,11 +31,11 @@ pub(crate) fn handle(world: &mut World, call: &Call) -> Result<Value, Refusal> {
             known(&project, &name)?;
             let state = world.projects.get_mut(&project).ok_or_else(|| unknown_project(call))?;
             state.enabled.remove(&name);
-            Ok(begin(world, &project, "services.disable", &[name]))
+            Ok(begin(world, &project, "services.disable", &[name], false))
         }
         "enable" => {
             let name = call.path("service").to_owned();
-            enable(world, &project, &[name])
+            enable(world, &project, &[name], false)
         }
         _ => {
             let names = call.body["serviceIds"].as_array().into_iter().flatten().filter_map(Value::as_str);
@@ -45,7 +45,7 @@ pub(crate) fn handle(world: &mut World, call: &Call) -> Result<Value, Refusal> {
                     "Request contains an invalid argument: 1 to 20 services can be enabled at once.",
                 ));
             }
-            enable(world, &project, &names)
+            enable(world, &project, &names, true)
         }
     }
 }
@@ -57,7 +57,7 @@ fn known(project: &str, name: &str) -> Result<(), Refusal> {
     Err(Refusal::not_found(format!("Not found or permission denied for service(s): {name}.")).info(
         "SERVICE_CONFIG_NOT_FOUND_OR_PERMISSION_DENIED",
         "serviceusage.googleapis.com",
-        json!({"services": name, "project": project}),
+        &json!({"services": name, "project": project}),
     ))
 }
 
@@ -91,7 +91,7 @@ fn list(world: &World, call: &Call, project: &str) -> Result<Value, Refusal> {
     Ok(answer)
 }
 
-fn enable(world: &mut World, project: &str, names: &[String]) -> Result<Value, Refusal> {
+fn enable(world: &mut World, project: &str, names: &[String], batch: bool) -> Result<Value, Refusal> {
     names.iter().try_for_each(|name| known(project, name))?;
     let state = world.projects.get(project).ok_or_else(|| Refusal::not_found("Project not found."))?;
     let costs =
@@ -105,19 +105,19 @@ fn enable(world: &mut World, project: &str, names: &[String]) -> Result<Value, R
         return Err(Refusal::precondition(message).info(
             "UREQ_PROJECT_BILLING_NOT_FOUND",
             "serviceusage.googleapis.com",
-            json!({"services": names.join(",")}),
+            &json!({"services": names.join(",")}),
         ));
     }
-    Ok(begin(world, project, "services.enable", names))
+    Ok(begin(world, project, "services.enable", names, batch))
 }
 
 /// An operation that enables or disables; what was so before is done at once.
-fn begin(world: &mut World, project: &str, kind: &'static str, names: &[String]) -> Value {
+fn begin(world: &mut World, project: &str, kind: &'static str, names: &[String], batch: bool) -> Value {
     let state = world.projects.get(project).map(|state| state.enabled.clone()).unwrap_or_default();
     let number = world.projects.get(project).map(|state| state.project.number()).unwrap_or_default();
     if kind == "services.enable" && names.iter().all(|name| state.contains_key(name)) {
         let services: Vec<Value> = names.iter().map(|name| told(world, project, name)).collect();
-        let response = response(&services, names.len() == 1);
+        let response = response(&services, kind, batch);
         return json!({"name": "operations/noop.DONE_OPERATION", "done": true, "response": response});
     }
     let plan = Plan {
@@ -132,27 +132,32 @@ fn begin(world: &mut World, project: &str, kind: &'static str, names: &[String])
     let end: super::operations::End = Box::new(move |world, _| {
         let now = world.now;
         if let (true, Some(state)) = (kind == "services.enable", world.projects.get_mut(&owner)) {
-            all.iter().for_each(|name| state.enable(name, now));
+            for name in &all {
+                state.enable(name, now);
+            }
         }
     });
     let operation = world.begin(plan, Vec::new(), end);
-    let services: Vec<Value> = names.iter().map(|name| told(world, project, name)).map(enabled).collect();
+    let state = if kind == "services.enable" { "ENABLED" } else { "DISABLED" };
+    let services: Vec<Value> =
+        names.iter().map(|name| told(world, project, name)).map(|told| with_state(told, state)).collect();
     let resources: Vec<String> = names.iter().map(|name| format!("projects/{number}/services/{name}")).collect();
     let begun = world.operation(&operation);
     begun.metadata = json!({"@type": "type.googleapis.com/google.api.serviceusage.v1.OperationMetadata", "resourceNames": resources});
-    begun.response = response(&services, names.len() == 1 && kind == "services.enable");
+    begun.response = response(&services, kind, batch);
     begun.of_others()
 }
 
-fn enabled(mut service: Value) -> Value {
-    service["state"] = json!("ENABLED");
+fn with_state(mut service: Value, state: &str) -> Value {
+    service["state"] = json!(state);
     service
 }
 
-fn response(services: &[Value], single: bool) -> Value {
+fn response(services: &[Value], kind: &str, batch: bool) -> Value {
     const KIND: &str = "type.googleapis.com/google.api.serviceusage.v1.";
-    if single {
-        return json!({"@type": format!("{KIND}EnableServiceResponse"), "service": services.first()});
+    if !batch {
+        let word = if kind == "services.enable" { "EnableServiceResponse" } else { "DisableServiceResponse" };
+        return json!({"@type": format!("{KIND}{word}"), "service": services.first()});
     }
     json!({"@type": format!("{KIND}BatchEnableServicesResponse"), "services": services})
 }

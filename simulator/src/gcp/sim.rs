@@ -8,7 +8,7 @@ use super::serve::Request;
 use super::world::World;
 use super::{Gcp, Refusal};
 use crate::faults::Faults;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Rate};
 use crate::server::Answer;
 
 /// What the simulator tells of itself.
@@ -17,11 +17,18 @@ pub(crate) fn ledger(world: &World) -> Ledger {
     let operations = world.under_way().map(|operation| {
         json!({"name": operation.name, "type": operation.kind, "target": operation.target, "status": operation.status(world.now)})
     });
+    let rates = world.rates.busiest().map(|(service, metric, most, limit)| Rate {
+        service: service.into(),
+        metric: metric.into(),
+        most,
+        limit,
+    });
     Ledger {
         now: world.clock.timestamp(world.now),
         entries: world.book.entries(&world.clock, world.now),
         calls,
         calls_total,
+        rates: rates.collect(),
         problems: world.problems.iter().cloned().collect(),
         operations: operations.collect(),
     }
@@ -52,6 +59,7 @@ pub(crate) fn answer(gcp: &Gcp, path: &str, request: &Request) -> Answer {
             }
         }
         ("POST", "tokenreview") => token_review(gcp, request),
+        ("GET", path) if path.starts_with("nodetoken/") => node_token(gcp, &path["nodetoken/".len()..]),
         _ => Answer::refusal(&Refusal::not_found(format!("The simulator has no /sim/{path}")), ""),
     }
 }
@@ -63,7 +71,25 @@ fn told(value: &Result<Value, serde_json::Error>) -> Answer {
     }
 }
 
-/// Says who a token is, as an API server's webhook for authentication is asked. Groups are those of GKE.
+/// Gives out a token of the account that a cluster's nodes have.
+fn node_token(gcp: &Gcp, id: &str) -> Answer {
+    let mut world = gcp.world();
+    let mut clusters = world.things.iter().filter(|(key, _)| key.contains("/clusters/") && !key.contains("/nodePools/"));
+    let Some((key, _)) = clusters.find(|(_, cluster)| cluster.body["id"] == id) else {
+        return Answer::refusal(&Refusal::not_found(format!("There is no cluster with the id {id}")), "");
+    };
+    let pools = format!("{key}/nodePools/");
+    let mut pools = world.things.range(pools.clone()..).take_while(|(key, _)| key.starts_with(&pools));
+    let account = pools.find_map(|(_, pool)| pool.body["config"]["serviceAccount"].as_str());
+    let account = account.filter(|account| account.contains('@')).unwrap_or("default@developer.gserviceaccount.com");
+    let (account, now) = (account.to_owned(), world.now);
+    let token = world.accounts.give(&account, now);
+    let seconds = world.accounts.lifetime().as_secs();
+    Answer::json(200, &json!({"access_token": token, "expires_in": seconds, "token_type": "Bearer"}))
+}
+
+/// Says who a token is, as an API server's webhook for authentication is asked. Who is known here may do everything in the project,
+/// and on GKE that holds in its clusters, too: there a webhook for authorization asks IAM; here the group says it.
 fn token_review(gcp: &Gcp, request: &Request) -> Answer {
     let Ok(mut review) = serde_json::from_slice::<Value>(&request.body) else {
         return Answer::refusal(&Refusal::invalid("Expected a TokenReview."), "");
@@ -71,7 +97,7 @@ fn token_review(gcp: &Gcp, request: &Request) -> Answer {
     let token = review["spec"]["token"].as_str().unwrap_or_default().to_owned();
     let world = gcp.world();
     review["status"] = match world.accounts.holder(&token, world.now) {
-        Ok(email) => json!({"authenticated": true, "user": {"username": email, "groups": ["system:authenticated"]}}),
+        Ok(email) => json!({"authenticated": true, "user": {"username": email, "groups": ["system:masters", "system:authenticated"]}}),
         Err(refusal) => json!({"authenticated": false, "error": refusal.message}),
     };
     if review["kind"].is_null() {

@@ -14,6 +14,7 @@ use super::container::Node;
 use super::operations::{End, Failure, Operation, Step, time};
 use super::prices;
 use super::projects::Projects;
+use super::rates::Rates;
 use super::refusal::Refusal;
 use crate::clock::{Clock, Moment};
 use crate::clusters::{ClusterShape, Kubernetes, NodeShape};
@@ -100,6 +101,8 @@ pub(crate) struct World {
     /// Operations by the client's own identifier of the request.
     pub requests: BTreeMap<String, String>,
     pub problems: BTreeSet<String>,
+    /// How many calls there are in a minute.
+    pub rates: Rates,
     /// Who is asking now.
     pub maker: Maker,
     /// The e-mail address of who is asking now.
@@ -136,6 +139,7 @@ impl World {
             store: Store::default(),
             requests: BTreeMap::new(),
             problems: BTreeSet::new(),
+            rates: Rates::default(),
             maker: Maker::default(),
             user: String::new(),
             fault: None,
@@ -338,6 +342,13 @@ impl World {
     /// The controllers in a cluster end: nothing in it is looked after any more.
     pub fn kubernetes_leaves(&mut self, id: &str) {
         self.controllers.push(Controllers::End(id.to_owned()));
+    }
+
+    /// Takes note that a thing stays, since its deletion failed.
+    pub fn stay(&mut self, key: &str) {
+        if let Some(thing) = self.things.get_mut(key) {
+            thing.leaving = false;
+        }
     }
 
     /// Removes a thing, if it is there.

@@ -57,9 +57,9 @@ pub(crate) fn join(answers: Vec<(String, Answer)>) -> Answer {
         let kind = "Content-Type: application/json; charset=UTF-8";
         let length = body.len();
         let start = format!("HTTP/1.1 {} STATUS\r\n{kind}\r\nContent-Length: {length}\r\n\r\n", answer.status);
-        text += &format!("{head}{start}{body}\r\n");
+        text.extend([&head, &start, &*body, "\r\n"]);
     }
-    text += &format!("--{BOUNDARY}--\r\n");
+    text.extend(["--", BOUNDARY, "--\r\n"]);
     let kind = format!("multipart/mixed; boundary={BOUNDARY}");
     Answer { status: 200, headers: vec![("content-type", kind)], body: Bytes::from(text) }
 }

@@ -62,7 +62,7 @@ async fn check(port: u16, question: Question, timeout_seconds: u64) -> Result<Pa
     };
     let context = Context::detached("test", Address::new("check", "test"), Sinks::default());
     let client = Client::new(Path::new("/nonexistent"));
-    run(&context, &client, &check, Access { local_port: Some(port) }).await
+    run(&context, &client, &check, Access { local_port: Some(port), load_balancer: false }).await
 }
 
 fn http(expect: Expectation) -> Question {

@@ -116,6 +116,9 @@ impl Deployment {
             images: std::collections::BTreeMap::new(),
             node_ports: Vec::new(),
             volumes: Vec::new(),
+            disks: Vec::new(),
+            load_balancers: false,
+            static_addresses: Vec::new(),
             checks: Vec::new(),
         }
     }

@@ -70,7 +70,6 @@ fn words(text: &str) -> Vec<String> {
                 quoted = None;
                 words.push(std::mem::take(&mut word));
             }
-            (Some(_), _) => word.push(sign),
             (None, '"' | '\'') => quoted = Some(sign),
             (None, '!') if signs.peek() == Some(&'=') => {
                 signs.next();
@@ -82,7 +81,7 @@ fn words(text: &str) -> Vec<String> {
                 words.push(sign.into());
             }
             (None, ' ' | '(' | ')') => words.push(std::mem::take(&mut word)),
-            (None, _) => word.push(sign),
+            _ => word.push(sign),
         }
     }
     words.push(word);

@@ -117,124 +117,92 @@ pub(super) fn required(field: &str) -> Refusal {
     refusal
 }
 
-fn default(body: &mut Value, fields: &[(&str, Value)]) {
-    for (field, value) in fields {
-        if body[*field].is_null() {
-            body[*field] = value.clone();
+/// Fields that are set where a body does not set them, whatever else it says.
+fn usual(kind: &str) -> Value {
+    match kind {
+        "networks" => {
+            json!({"autoCreateSubnetworks": false, "networkFirewallPolicyEnforcementOrder": "AFTER_CLASSIC_FIREWALL",
+            "routingConfig": {"routingMode": "REGIONAL"}})
         }
+        "subnetworks" => json!({"privateIpGoogleAccess": false, "purpose": "PRIVATE", "stackType": "IPV4_ONLY",
+            "allowSubnetCidrRoutesOverlap": false}),
+        "disks" => json!({"status": "READY", "physicalBlockSizeBytes": "4096"}),
+        "addresses" | "globalAddresses" => {
+            json!({"addressType": "EXTERNAL", "status": "RESERVED", "networkTier": "PREMIUM"})
+        }
+        "forwardingRules" | "globalForwardingRules" => json!({"IPProtocol": "TCP", "loadBalancingScheme": "EXTERNAL",
+            "networkTier": "PREMIUM"}),
+        "firewalls" => {
+            json!({"direction": "INGRESS", "priority": 1000, "disabled": false, "logConfig": {"enable": false}})
+        }
+        "routes" => json!({"priority": 1000}),
+        "healthChecks" | "regionHealthChecks" | "httpHealthChecks" => json!({"checkIntervalSec": 5, "timeoutSec": 5,
+            "healthyThreshold": 2, "unhealthyThreshold": 2}),
+        "backendServices" | "regionBackendServices" => {
+            json!({"protocol": "HTTP", "timeoutSec": 30, "sessionAffinity": "NONE",
+            "loadBalancingScheme": "EXTERNAL"})
+        }
+        "targetPools" => json!({"sessionAffinity": "NONE"}),
+        "networkEndpointGroups" => json!({"networkEndpointType": "GCE_VM_IP_PORT", "size": 0}),
+        "snapshots" => json!({"status": "READY", "storageBytes": "0"}),
+        _ => json!({}),
+    }
+}
+
+fn default(body: &mut Value, field: &str, value: Value) {
+    if body[field].is_null() {
+        body[field] = value;
     }
 }
 
 /// A body with what its kind has from the start.
 pub(super) fn completed(world: &mut World, path: &str, kind: &str, mut body: Value) -> Value {
+    if let Value::Object(fields) = usual(kind) {
+        for (field, value) in fields {
+            default(&mut body, &field, value);
+        }
+    }
     let project = path.split('/').nth(1).unwrap_or_default();
     let zone = path.split('/').take(4).collect::<Vec<_>>().join("/");
     match kind {
         "networks" => {
-            body["routingConfig"]["routingMode"]
-                .is_null()
-                .then(|| body["routingConfig"] = json!({"routingMode": "REGIONAL"}));
-            let order = json!("AFTER_CLASSIC_FIREWALL");
-            default(
-                &mut body,
-                &[("autoCreateSubnetworks", json!(false)), ("networkFirewallPolicyEnforcementOrder", order)],
-            );
-            body["selfLinkWithId"] =
-                json!(link(&format!("projects/{project}/global/networks/{}", hash::number(0, &[path]))));
+            let number = hash::number(0, &[path]);
+            body["selfLinkWithId"] = json!(link(&format!("projects/{project}/global/networks/{number}")));
         }
         "subnetworks" => {
             let range = body["ipCidrRange"].as_str().and_then(Range::parse);
             let gateway = range.map(|range| range.at(1).to_string()).unwrap_or_default();
-            default(
-                &mut body,
-                &[
-                    ("privateIpGoogleAccess", json!(false)),
-                    ("purpose", json!("PRIVATE")),
-                    ("stackType", json!("IPV4_ONLY")),
-                    ("allowSubnetCidrRoutesOverlap", json!(false)),
-                    ("gatewayAddress", json!(gateway)),
-                ],
-            );
+            default(&mut body, "gatewayAddress", json!(gateway));
         }
         "disks" => {
             let size = if body["sourceSnapshot"].is_null() { "500" } else { "10" };
+            default(&mut body, "sizeGb", json!(size));
             let whole = check::full(project, body["type"].as_str().unwrap_or_default());
-            let usual = format!("{zone}/diskTypes/pd-standard");
-            body["type"] = json!(link(&whole.unwrap_or(usual)));
-            default(
-                &mut body,
-                &[("sizeGb", json!(size)), ("status", json!("READY")), ("physicalBlockSizeBytes", json!("4096"))],
-            );
+            body["type"] = json!(link(&whole.unwrap_or(format!("{zone}/diskTypes/pd-standard"))));
         }
-        "addresses" | "globalAddresses" => address(world, path, &mut body),
+        "addresses" | "globalAddresses" => {
+            let drawn = if body["addressType"] == "INTERNAL" { inside(world) } else { outside(world, path) };
+            default(&mut body, "address", json!(drawn));
+        }
         "forwardingRules" | "globalForwardingRules" => {
-            let address = outside(world, path);
-            let scheme = json!("EXTERNAL");
-            default(
-                &mut body,
-                &[
-                    ("IPProtocol", json!("TCP")),
-                    ("IPAddress", json!(address)),
-                    ("loadBalancingScheme", scheme),
-                    ("networkTier", json!("PREMIUM")),
-                ],
-            );
+            let internal = body["loadBalancingScheme"] == "INTERNAL";
+            let drawn = if internal { inside(world) } else { outside(world, path) };
+            default(&mut body, "IPAddress", json!(drawn));
             body["fingerprint"] = json!(fingerprint(&json!(path)));
         }
-        "firewalls" => default(
-            &mut body,
-            &[
-                ("direction", json!("INGRESS")),
-                ("priority", json!(1000)),
-                ("disabled", json!(false)),
-                ("logConfig", json!({"enable": false})),
-            ],
-        ),
-        "routes" => default(&mut body, &[("priority", json!(1000))]),
-        "healthChecks" | "regionHealthChecks" | "httpHealthChecks" => default(
-            &mut body,
-            &[
-                ("checkIntervalSec", json!(5)),
-                ("timeoutSec", json!(5)),
-                ("healthyThreshold", json!(2)),
-                ("unhealthyThreshold", json!(2)),
-            ],
-        ),
-        "backendServices" | "regionBackendServices" => default(
-            &mut body,
-            &[
-                ("protocol", json!("HTTP")),
-                ("timeoutSec", json!(30)),
-                ("sessionAffinity", json!("NONE")),
-                ("loadBalancingScheme", json!("EXTERNAL")),
-            ],
-        ),
-        "targetPools" => default(&mut body, &[("sessionAffinity", json!("NONE"))]),
-        "networkEndpointGroups" => {
-            default(&mut body, &[("networkEndpointType", json!("GCE_VM_IP_PORT")), ("size", json!(0))])
-        }
-        "snapshots" => default(&mut body, &[("status", json!("READY")), ("storageBytes", json!("0"))]),
         _ => {}
     }
     body
 }
 
-fn address(world: &mut World, path: &str, body: &mut Value) {
-    let internal = body["addressType"] == "INTERNAL";
-    let drawn = if internal { format!("10.128.0.{}", world.next_number() % 200 + 20) } else { outside(world, path) };
-    default(
-        body,
-        &[
-            ("addressType", json!("EXTERNAL")),
-            ("status", json!("RESERVED")),
-            ("address", json!(drawn)),
-            ("networkTier", json!("PREMIUM")),
-        ],
-    );
+/// An address of a private network.
+fn inside(world: &mut World) -> String {
+    let number = world.next_number();
+    format!("10.128.{}.{}", number / 200 % 16, number % 200 + 20)
 }
 
 /// An address of the internet that nobody else has.
-pub(crate) fn outside(world: &mut World, path: &str) -> String {
+fn outside(world: &mut World, path: &str) -> String {
     let number = world.next_number();
     let drawn = hash::number(world.seed, &["outside", path, &number.to_string()]);
     format!("34.{}.{}.{}", drawn % 64 + 64, number / 250 % 250, number % 250 + 1)

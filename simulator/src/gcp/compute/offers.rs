@@ -37,7 +37,7 @@ pub(super) fn handle(world: &World, call: &Call) -> Result<Value, Refusal> {
     if collection == "projects" {
         return Ok(project(world, state));
     }
-    let (word, items): (&str, Vec<(String, Value)>) = match collection {
+    let (single, items): (&str, Vec<(String, Value)>) = match collection {
         "regions" => ("region", REGIONS.iter().map(|(name, _)| (String::new(), region(world, state, name))).collect()),
         "zones" => ("zone", catalog::zones().iter().map(|name| (String::new(), zone(call, name))).collect()),
         "machineTypes" => ("machineType", in_zones(call, machine_types)),
@@ -46,18 +46,18 @@ pub(super) fn handle(world: &World, call: &Call) -> Result<Value, Refusal> {
     };
     match call.route.method.action() {
         "get" => {
-            let name = call.path(word);
-            let own = || catalog::machine(call.location(), name).filter(|_| word == "machineType");
+            let name = call.path(single);
+            let own = || catalog::machine(call.location(), name).filter(|_| single == "machineType");
             let listed = items.into_iter().map(|(_, item)| item).find(|item| item["name"] == name);
             let path =
                 format!("projects/{}/{}/{collection}/{name}", call.project(), place(call)).replace("/global/", "/");
             let missing = || Refusal::not_found(format!("The resource '{path}' was not found"));
             listed.or_else(|| own().map(|machine| machine_type(call, call.location(), &machine))).ok_or_else(missing)
         }
-        "aggregatedList" => by_place(call, (word, collection), &["zones"], items),
+        "aggregatedList" => by_place(call, (single, collection), &["zones"], items),
         _ => {
             let path = format!("projects/{}/{}/{collection}", call.project(), place(call)).replace("/global/", "/");
-            answer(call, word, &path, items.into_iter().map(|(_, item)| item).collect())
+            answer(call, single, &path, items.into_iter().map(|(_, item)| item).collect())
         }
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Collection, begin, existing, link, networks, repeated};
 use crate::faults::FaultKind;
 use crate::gcp::call::Call;
-use crate::gcp::operations::End;
+use crate::gcp::operations::{End, Failure};
 use crate::gcp::refusal::Refusal;
 use crate::gcp::world::World;
 
@@ -35,7 +35,12 @@ pub(super) fn remove(world: &mut World, call: &Call, collection: &'static Collec
     }
     world.leave(&key);
     let project = call.project().to_owned();
-    let end: End = Box::new(move |world, _| {
+    let failed = world.fault == Some(FaultKind::FailedOperation);
+    let end: End = Box::new(move |world, failure| {
+        if failure.is_some() {
+            world.stay(&key);
+            return;
+        }
         if world.things.get(&key).is_some_and(|thing| thing.kind == "networks") {
             for other in networks::with_network(world, &key) {
                 world.remove(&other);
@@ -44,7 +49,12 @@ pub(super) fn remove(world: &mut World, call: &Call, collection: &'static Collec
         world.remove(&key);
         refresh_addresses(world, &project);
     });
-    Ok(begin(world, call, "delete", &path, end))
+    let answer = begin(world, call, "delete", &path, end);
+    if let (true, Some(operation)) = (failed, answer["name"].as_str()) {
+        let message = "Internal error. Please try again or contact Google Support.";
+        world.operation(operation).failure = Some(Failure::internal(message));
+    }
+    Ok(answer)
 }
 
 /// What uses a resource, if anything does.

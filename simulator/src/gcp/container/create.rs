@@ -171,15 +171,22 @@ fn complete(
     Ok(())
 }
 
-fn begin(world: &mut World, key: &str, planned: Vec<(String, Vec<Node>)>) -> Value {
+fn begin(world: &mut World, key: &str, mut planned: Vec<(String, Vec<Node>)>) -> Value {
     let plan = plan(world, key, "CREATE_CLUSTER", "", key);
     let project = plan.project.clone();
     let fault = world.fault;
     let failure =
         failure(fault, &project, planned.first().and_then(|(_, nodes)| nodes.first()).map(|node| node.zone.clone()));
-    let (half, owner) = (fault == Some(FaultKind::HalfMade), key.to_owned());
-    let broken = matches!(fault, Some(FaultKind::FailedOperation));
+    let owner = key.to_owned();
     let stockout = fault == Some(FaultKind::Stockout);
+    for (pool, nodes) in &mut planned {
+        match fault {
+            Some(FaultKind::FailedOperation | FaultKind::Stockout) => nodes.clear(),
+            Some(FaultKind::HalfMade) => nodes.truncate(nodes.len() / 2),
+            _ => {}
+        }
+        world.nodes.insert(pool.clone(), nodes.clone());
+    }
     let shape = shape(world, key);
     // The network's rules come first, the machines when the control plane is nearly there.
     let rules: Step = {
@@ -190,14 +197,7 @@ fn begin(world: &mut World, key: &str, planned: Vec<(String, Vec<Node>)>) -> Val
         let (owner, planned) = (owner.clone(), planned.clone());
         Box::new(move |world: &mut World| {
             for (pool, nodes) in &planned {
-                let count = if broken || stockout {
-                    0
-                } else if half {
-                    nodes.len() / 2
-                } else {
-                    nodes.len()
-                };
-                pools::boot(world, &owner, pool, &nodes[..count]);
+                pools::boot(world, &owner, pool, nodes);
             }
         })
     };
@@ -206,7 +206,7 @@ fn begin(world: &mut World, key: &str, planned: Vec<(String, Vec<Node>)>) -> Val
     world.operation(&operation).failure = failure;
     if stockout {
         // Google tries for a long time before it says so.
-        world.operation(&operation).due += std::time::Duration::from_secs(1500);
+        world.operation(&operation).due += std::time::Duration::from_mins(25);
     }
     world.ask(&operation, Work::Start(shape));
     told(world, &operation)
@@ -244,6 +244,7 @@ fn shape(world: &World, key: &str) -> ClusterShape {
         token_review: format!("{}/sim/tokenreview", world.base),
         registry: world.base.clone(),
         registry_hosts: crate::gcp::artifacts::hosts(),
+        node_token: format!("{}/sim/nodetoken/{}", world.base, text("id")),
     }
 }
 

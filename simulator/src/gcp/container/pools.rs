@@ -144,8 +144,9 @@ pub(super) fn create(world: &mut World, call: &Call) -> Result<Value, Refusal> {
         Some(FaultKind::HalfMade) => nodes.len() / 2,
         _ => nodes.len(),
     };
-    let (owner, pool) = (cluster.clone(), key.clone());
-    let step: Step = Box::new(move |world| boot(world, &owner, &pool, &nodes[..count]));
+    let (owner, pool, nodes) = (cluster.clone(), key.clone(), nodes[..count].to_vec());
+    world.nodes.insert(key.clone(), nodes.clone());
+    let step: Step = Box::new(move |world| boot(world, &owner, &pool, &nodes));
     let end: End = Box::new(move |world, failure| settle(world, &key, failure));
     let operation = world.begin(plan, vec![(0.4, step)], end);
     world.operation(&operation).failure = failure;
@@ -170,12 +171,19 @@ pub(super) fn remove(world: &mut World, call: &Call) -> Result<Value, Refusal> {
     let plan = plan(world, &cluster, "DELETE_NODE_POOL", "", &pool);
     let key = pool.clone();
     let step: Step = Box::new(move |world| nodes.iter().for_each(|node| machines::halt(world, &pool, node)));
-    let end: End = Box::new(move |world, _| {
+    let failed = world.fault == Some(FaultKind::FailedOperation);
+    let end: End = Box::new(move |world, failure| {
+        if failure.is_some() {
+            return settle(world, &key, failure);
+        }
         machines::drop_groups(world, &key);
         world.nodes.remove(&key);
         world.remove(&key);
     });
     let operation = world.begin(plan, vec![(0.7, step)], end);
+    if failed {
+        world.operation(&operation).failure = Some(Failure::internal("Internal error."));
+    }
     set_nodes(world, &cluster, &operation);
     Ok(told(world, &operation))
 }
@@ -208,7 +216,9 @@ pub(super) fn size(world: &mut World, call: &Call) -> Result<Value, Refusal> {
     let plan = plan(world, &cluster, "SET_NODE_POOL_SIZE", "", &pool);
     let (owner, key) = (cluster.clone(), pool.clone());
     let step: Step = Box::new(move |world| {
-        gone.iter().for_each(|node| machines::halt(world, &pool, node));
+        for node in &gone {
+            machines::halt(world, &pool, node);
+        }
         boot(world, &owner, &pool, &new);
     });
     let end: End = Box::new(move |world, failure| settle(world, &key, failure));

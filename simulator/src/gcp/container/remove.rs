@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{check_idle, existing, machines, plan, short, told};
+use crate::faults::FaultKind;
 use crate::gcp::call::Call;
-use crate::gcp::operations::{End, Step};
+use crate::gcp::operations::{End, Failure, Step};
 use crate::gcp::refusal::Refusal;
 use crate::gcp::world::{Work, World};
 
@@ -23,12 +24,35 @@ pub(super) fn remove(world: &mut World, call: &Call) -> Result<Value, Refusal> {
             machines::halt(world, &pool, &node);
         }
     });
-    let end: End = Box::new(move |world, _| finish(world, &cluster));
+    let end: End = Box::new(move |world, failure| match failure {
+        Some(failure) => stuck(world, &cluster, failure),
+        None => finish(world, &cluster),
+    });
+    let failed = world.fault == Some(FaultKind::FailedOperation);
     let operation = world.begin(plan, vec![(0.6, step)], end);
+    if failed {
+        let message = "Google Compute Engine: The network resource is already being used by a firewall.";
+        world.operation(&operation).failure =
+            Some(Failure::new(9, 400, "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE", message));
+    }
     let id = short(&world.things[&key].body["id"]);
     world.kubernetes_leaves(&id);
     world.ask(&operation, Work::Stop(id));
     Ok(told(world, &operation))
+}
+
+/// A deletion that failed leaves a cluster that can only be deleted again.
+fn stuck(world: &mut World, key: &str, failure: &Failure) {
+    world.change(key, |body| {
+        body["status"] = json!("ERROR");
+        body["statusMessage"] = json!(failure.message);
+    });
+    let prefix = format!("{key}/nodePools/");
+    for (pool, nodes) in &mut world.nodes {
+        if pool.starts_with(&prefix) {
+            nodes.clear();
+        }
+    }
 }
 
 /// Everything that is the cluster's own goes. What its controllers made goes only where the faults do not say otherwise:

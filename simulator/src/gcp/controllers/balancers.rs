@@ -28,7 +28,7 @@ pub(super) async fn follow(cluster: Cluster) {
     let api: Api<Service> = Api::all(cluster.client.clone());
     let events = watcher(api, watcher::Config::default()).default_backoff();
     let mut turns: BTreeMap<String, Arc<Mutex<()>>> = BTreeMap::new();
-    changes(&cluster, events, wanted, |change| {
+    let following = changes(&cluster, events, wanted, |change| {
         let (Change::Wanted(service) | Change::Unwanted(service)) = &change;
         // What is done for one Service is done in its order.
         let turn = Arc::clone(turns.entry(name(service)).or_default());
@@ -43,8 +43,8 @@ pub(super) async fn follow(cluster: Cluster) {
                 }
             });
         }
-    })
-    .await;
+    });
+    Box::pin(following).await;
 }
 
 fn wanted(service: &Service) -> bool {
@@ -63,7 +63,8 @@ fn annotation<'a>(service: &'a Service, name: &str) -> Option<&'a str> {
 }
 
 fn is_internal(service: &Service) -> bool {
-    annotation(service, "networking.gke.io/load-balancer-type").is_some_and(|kind| kind.eq_ignore_ascii_case("internal"))
+    annotation(service, "networking.gke.io/load-balancer-type")
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("internal"))
 }
 
 fn titled(service: &Service) -> (String, String) {
@@ -110,7 +111,8 @@ async fn finalize(api: &Api<Service>, title: &str, set: bool) {
 /// The address that a Service asks for, as far as it is reserved. An error where it is not.
 fn reserved(cluster: &Cluster, world: &World, service: &Service) -> Result<Option<String>, ()> {
     let by_name = annotation(service, "networking.gke.io/load-balancer-ip-addresses");
-    let by_address = service.spec.as_ref().and_then(|spec| spec.load_balancer_ip.clone()).filter(|address| !address.is_empty());
+    let by_address =
+        service.spec.as_ref().and_then(|spec| spec.load_balancer_ip.clone()).filter(|address| !address.is_empty());
     let prefix = format!("compute/projects/{}/regions/{}/addresses/", cluster.project, cluster.region());
     let mut all = world.things.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
     let text = |body: &Value| body["address"].as_str().map(str::to_owned);
@@ -140,7 +142,9 @@ fn make(cluster: &Cluster, world: &mut World, service: &Service) -> Option<Strin
     let ports: Vec<String> = ports.iter().map(|port| port.port.to_string()).collect();
     let description = json!({"kubernetes.io/service-name": format!("{space}/{title}")}).to_string();
     let machines: Vec<Value> = container::machines_of(world, &key)
-        .map(|(_, node)| json!(compute::link(&format!("projects/{}/zones/{}/instances/{}", cluster.project, node.zone, node.name))))
+        .map(|(_, node)| {
+            json!(compute::link(&format!("projects/{}/zones/{}/instances/{}", cluster.project, node.zone, node.name)))
+        })
         .collect();
     let mut rule = json!({"description": description, "IPProtocol": "TCP"});
     if let Some(address) = asked {
@@ -175,16 +179,22 @@ fn make(cluster: &Cluster, world: &mut World, service: &Service) -> Option<Strin
         let (low, high) = (numbers.iter().min().unwrap_or(&1), numbers.iter().max().unwrap_or(&65535));
         rule["portRange"] = json!(format!("{low}-{high}"));
     }
-    let allow = |ports: Vec<String>, ranges: Value| {
-        json!({"network": network, "description": description, "sourceRanges": ranges, "allowed": [{"IPProtocol": "tcp", "ports": ports}]})
-    };
-    cluster.make(world, &format!("{global}/firewalls/k8s-fw-{balancer}"), "firewalls", allow(ports, json!(["0.0.0.0/0"])));
+    let allow = |ports: Vec<String>, ranges: Value| json!({"network": network, "description": description, "sourceRanges": ranges, "allowed": [{"IPProtocol": "tcp", "ports": ports}]});
+    cluster.make(
+        world,
+        &format!("{global}/firewalls/k8s-fw-{balancer}"),
+        "firewalls",
+        allow(ports, json!(["0.0.0.0/0"])),
+    );
     let probes = json!(["130.211.0.0/22", "209.85.152.0/22", "209.85.204.0/22", "35.191.0.0/16"]);
     let health_rule = format!("{global}/firewalls/k8s-{short}-node-http-hc");
     cluster.make(world, &health_rule, "firewalls", allow(vec![HEALTH_PORT.to_string()], probes));
     cluster.make(world, &format!("{region}/forwardingRules/{balancer}"), "forwardingRules", rule);
     refresh_addresses(world, &cluster.project);
-    world.things.get(&rule_key(cluster, &balancer)).and_then(|thing| thing.body["IPAddress"].as_str().map(str::to_owned))
+    world
+        .things
+        .get(&rule_key(cluster, &balancer))
+        .and_then(|thing| thing.body["IPAddress"].as_str().map(str::to_owned))
 }
 
 async fn lower(cluster: &Cluster, service: &Service) {
@@ -196,7 +206,9 @@ async fn lower(cluster: &Cluster, service: &Service) {
     cluster.change(&format!("services {space}/{title}"), |world| {
         let mine = |key: &&String| key.ends_with(&balancer);
         let made: Vec<String> = world.made_in.get(&cluster.id).into_iter().flatten().filter(mine).cloned().collect();
-        made.iter().for_each(|key| cluster.unmake(world, key));
+        for key in made {
+            cluster.unmake(world, &key);
+        }
         // What all load balancers of a cluster share goes with the last one.
         let left = world.made_in.get(&cluster.id).into_iter().flatten();
         let left: Vec<String> = left.cloned().collect();

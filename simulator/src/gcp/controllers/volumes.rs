@@ -12,7 +12,7 @@ use crate::gcp::compute;
 pub(super) async fn follow(cluster: Cluster) {
     let api: Api<PersistentVolume> = Api::all(cluster.client.clone());
     let events = watcher(api, watcher::Config::default()).default_backoff();
-    changes(&cluster, events, wanted, |change| {
+    let following = changes(&cluster, events, wanted, |change| {
         let cluster = cluster.clone();
         async move {
             let tasks = cluster.gcp.tasks.clone();
@@ -21,8 +21,8 @@ pub(super) async fn follow(cluster: Cluster) {
                 Change::Unwanted(volume) => tasks.spawn(async move { remove(&cluster, volume).await }),
             };
         }
-    })
-    .await;
+    });
+    Box::pin(following).await;
 }
 
 /// Whether a volume was made for a claim: those have the claim's identifier in their names.
@@ -66,7 +66,8 @@ async fn make(cluster: &Cluster, volume: PersistentVolume) {
         return;
     }
     let spec = volume.spec.clone().unwrap_or_default();
-    let size = spec.capacity.as_ref().and_then(|capacity| capacity.get("storage")).map_or(10, |size| gibibytes(&size.0));
+    let size =
+        spec.capacity.as_ref().and_then(|capacity| capacity.get("storage")).map_or(10, |size| gibibytes(&size.0));
     let claim = spec.claim_ref.unwrap_or_default();
     let (space, named) = (claim.namespace.unwrap_or_default(), claim.name.unwrap_or_default());
     let class = spec.storage_class_name.unwrap_or_default();
@@ -91,14 +92,18 @@ async fn make(cluster: &Cluster, volume: PersistentVolume) {
 }
 
 async fn remove(cluster: &Cluster, volume: PersistentVolume) {
-    let keeps = volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref()) == Some("Retain");
+    let keeps =
+        volume.spec.as_ref().and_then(|spec| spec.persistent_volume_reclaim_policy.as_deref()) == Some("Retain");
     if keeps || !cluster.pause("volume.delete", name(&volume)).await {
         return;
     }
     cluster.change("persistentvolumes", |world| {
         let end = format!("/disks/{}", name(&volume));
-        let made: Vec<String> = world.made_in.get(&cluster.id).into_iter().flatten().filter(|key| key.ends_with(&end)).cloned().collect();
-        made.iter().for_each(|key| cluster.unmake(world, key));
+        let made: Vec<String> =
+            world.made_in.get(&cluster.id).into_iter().flatten().filter(|key| key.ends_with(&end)).cloned().collect();
+        for key in made {
+            cluster.unmake(world, &key);
+        }
     });
 }
 

@@ -7,8 +7,9 @@ use super::{Kind, Method, Table, table};
 use crate::gcp::refusal::Refusal;
 
 /// Parameters that every method takes.
-const COMMON: [&str; 16] = [
+const COMMON: [&str; 17] = [
     "$alt",
+    "$apiVersion",
     "alt",
     "fields",
     "$fields",
