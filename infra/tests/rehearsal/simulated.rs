@@ -166,8 +166,10 @@ pub fn killed() -> Result<(), Failed> {
     let recovered = cloud.machine.must(&["recover", "--name", "hello"]);
     assert!(recovered.contains("GKE cluster infra-hello"), "{recovered}");
     let plan = cloud.machine.must(&["plan", "hello"]);
-    assert!(plan.contains("0 to make, 0 to change, 0 to remove"), "{plan}");
+    assert!(plan.contains("0 to make") && !plan.contains("± "), "{plan}");
     cloud.machine.must(&["apply", "hello", "--yes"]);
+    let again = cloud.machine.must(&["apply", "hello", "--yes"]);
+    assert!(again.contains("nothing to do"), "{again}");
     cloud.machine.must(&["destroy", "hello", "--yes"]);
     assert_eq!(cloud.left(&[]), Vec::<String>::new());
     Ok(())
