@@ -109,6 +109,17 @@ pub async fn start(options: Options) -> Result<Running, StartError> {
     Ok(Running { address, gcp, stop, tasks })
 }
 
+/// A look at a simulator. It keeps nothing running.
+#[derive(Clone)]
+pub struct Watch(Arc<gcp::Gcp>);
+
+impl Watch {
+    /// All that ever existed, and every call so far.
+    pub fn ledger(&self) -> Ledger {
+        self.0.ledger()
+    }
+}
+
 impl Running {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
@@ -128,6 +139,11 @@ impl Running {
     /// All that ever existed, and every call so far.
     pub fn ledger(&self) -> Ledger {
         self.gcp.ledger()
+    }
+
+    /// Something to look at it with, for others than its owner.
+    pub fn watch(&self) -> Watch {
+        Watch(Arc::clone(&self.gcp))
     }
 
     /// Lets this much simulated time pass at once.

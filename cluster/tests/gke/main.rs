@@ -1,10 +1,11 @@
 //! Clusters on GKE, made and removed by the real engine on a simulated Google Cloud.
 
+mod crashes;
 mod kubernetes;
 mod preflight;
 mod world;
 
-use cluster::gke::{Disk, OtherZones, Place, Registry as Images, find};
+use cluster::gke::{Disk, OtherZones, Place, Registry as Images, Spec, find};
 use engine::{Class, Remains};
 use providers::gcp::Credentials;
 use serde_json::json;
@@ -13,6 +14,14 @@ use simulator::{Fault, FaultKind, Faults};
 use world::{World, ZONE, failures, pool};
 
 const NOTHING: [&str; 0] = [];
+
+/// A cluster with a second pool and a repository.
+fn wanted(world: &World) -> Spec {
+    let mut spec = world.spec();
+    spec.registry = Some(Images { location: "us-central1".to_owned() });
+    spec.node_pools.push(pool("more", 1));
+    spec
+}
 
 fn rule(kind: FaultKind, method: &str) -> Faults {
     Faults { rules: vec![Fault::first(kind, method)], ..Faults::default() }
@@ -182,7 +191,7 @@ async fn tokens_that_expire_are_renewed() {
 /// Whatever goes wrong on the way: the same commands get there, and nothing is left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn faults_of_a_seed_are_survived_and_leave_nothing() {
-    let seeds: u64 = std::env::var("INFRA_TEST_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
+    let seeds: u64 = std::env::var("INFRA_TEST_CLOUD_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
     for seed in 0..seeds {
         let mut world = World::with(Faults::by_seed(seed), |_| ()).await;
         let mut spec = world.spec();

@@ -94,6 +94,12 @@ impl World {
             .expect("the journal is written")
     }
 
+    /// Another process goes on from what is on disk.
+    pub fn restart(&mut self) {
+        self.journal = Journal::open(&self.folder.path().join("journal")).expect("a journal");
+        self.gcp = client(&self.running, Credentials::Token("known".into()));
+    }
+
     /// What still exists, as kind and name.
     pub fn left(&self) -> Vec<String> {
         let ledger = self.running.ledger();
