@@ -1,6 +1,7 @@
 //! `infra sandbox`: the built-in Kubernetes of a deployment.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cluster::sandbox::Launcher;
 use providers::kubernetes::{Client, Kind, Selection};
@@ -14,12 +15,17 @@ use crate::settings::{Settings, shown};
 use crate::view::style;
 use crate::which::choose;
 
+/// How long pods may take to end when a sandbox goes with its owner.
+const SHORT_GRACE: Duration = Duration::from_secs(2);
+
 /// Is a sandbox until it is told to stop, or until its input ends where that counts. Says one line when it takes requests.
 pub fn be_one(folder: &Path, settings: Option<&Path>, with_input: bool) -> Result<Exit, Problem> {
     let mut options = Options::new(folder);
     options.settings = settings.map(sandbox::Settings::read_file).transpose()?;
     options.notice = Notice::new(|line| anstream::eprintln!("{line}"));
     if with_input {
+        // Nobody will look at what its pods still write.
+        options.stop_grace = SHORT_GRACE;
         std::thread::spawn(end_with_input);
     }
     options.ready = Some(Box::new(|ready| {
