@@ -89,7 +89,7 @@ pub async fn lower(scenario: &Scenario, target: &Target) -> Result<Lowered, Lowe
     let vault = vault(&target.deployment_folder)?;
 
     let mut graph = Graph::default();
-    let mut parts = match target.provider {
+    let mut of_cluster = match target.provider {
         Provider::Kind => on_kind(scenario, target, &images, &ports, &mut graph)?,
         Provider::Sandbox => {
             ports.on_this_machine = true;
@@ -100,8 +100,8 @@ pub async fn lower(scenario: &Scenario, target: &Target) -> Result<Lowered, Lowe
             on_gke(scenario, target, &images, &mut graph)?
         }
     };
-    let cluster = parts.gke.take();
-    let spec = objects::spec(scenario, target, parts, &ports, &datasets);
+    let cluster = of_cluster.gke.take();
+    let spec = objects::spec(scenario, target, of_cluster, &ports, &datasets);
     workloads::declare(&spec, &vault, &mut graph)?;
     graph.in_order()?;
     let (addresses, warnings, moved) = (ports.addresses(), ports.warnings, scenario.moved.clone());

@@ -53,6 +53,51 @@ async fn a_scenario_becomes_a_graph() {
 }
 
 #[tokio::test]
+async fn on_gke_images_go_to_the_registry_and_load_balancers_keep_their_addresses() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let scenario = load(Path::new("mnist-rnn")).unwrap_or_else(|report| panic!("{report}"));
+    let gke = Target { provider: Provider::Gke, ..target(cache.path()) };
+    let refused = lower(&scenario, &gke).await.expect_err("there is no project");
+    assert!(refused.hint().is_some_and(|hint| hint.contains("project:")), "{refused}");
+    let gcp = scenarios::GcpTarget {
+        project: Some("a-project".to_owned()),
+        location: Some("us-central1-a".to_owned()),
+        token_program: vec!["infra".to_owned(), "token".to_owned()],
+    };
+    let lowered = lower(&scenario, &Target { gcp: Some(gcp), ..gke }).await.expect("a graph");
+    let graph = &lowered.graph;
+    let push = node(graph, "push/mnist-rnn-server");
+    assert_eq!(push.inputs["to"], "us-central1-docker.pkg.dev/a-project/infra-demo/mnist-rnn-server");
+    let needs: Vec<String> = push.needs.iter().map(|need| need.address.to_string()).collect();
+    assert_eq!(needs, ["image/mnist-rnn-server", "artifact-repository/infra-demo"]);
+    let container = "/manifest/spec/template/spec/containers/0/image";
+    let image = node(graph, "object/deployment/mnist-rnn/server").inputs.pointer(container).cloned();
+    assert_eq!(image, Some(json!({ "$output": ["push/mnist-rnn-server", "reference"] })));
+    let service = &node(graph, "object/service/mnist-rnn/server").inputs["manifest"]["spec"];
+    assert_eq!((&service["type"], &service["ports"][0]["nodePort"]), (&json!("LoadBalancer"), &Value::Null));
+    assert_eq!(node(graph, "check/page").inputs["access"], json!({ "load_balancer": true }));
+    let spec = lowered.gke.expect("a cluster");
+    assert_eq!((spec.load_balancers, spec.claims_gigabytes, spec.node_pools.len()), (1, 1, 1));
+    assert_eq!((lowered.addresses, lowered.warnings), (Vec::new(), Vec::new()));
+}
+
+#[tokio::test]
+async fn what_the_scenario_says_of_gke_becomes_its_cluster() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let scenario = load(Path::new("tests/fixtures/good-everything")).unwrap_or_else(|report| panic!("{report}"));
+    let target = Target { provider: Provider::Gke, ..target(cache.path()) };
+    // What goes into its images is not there; only what it says of the cluster is looked at.
+    let scenario = scenarios::Scenario { images: Vec::new(), checks: Vec::new(), ..scenario };
+    let lowered = lower(&scenario, &target).await.expect("a graph");
+    insta::assert_debug_snapshot!("gke_spec", lowered.gke.expect("a cluster"));
+    let graph = &lowered.graph;
+    let volume = &node(graph, "object/persistentvolume/infra.demo.data").inputs["manifest"]["spec"];
+    assert_eq!(volume["csi"]["volumeHandle"], json!({ "$output": ["gcp-disk/infra-demo-data", "handle"] }));
+    let service = &node(graph, "object/service/demo/server").inputs["manifest"]["spec"];
+    assert_eq!(service["loadBalancerIP"], json!({ "$output": ["gcp-address/infra-demo-web", "address"] }));
+}
+
+#[tokio::test]
 async fn the_sandbox_has_as_many_nodes_as_the_scenario_asks_for() {
     let cache = tempfile::tempdir().expect("a folder");
     let scenario = load(Path::new(FOLDER)).unwrap_or_else(|report| panic!("{report}"));

@@ -116,7 +116,8 @@ impl Resource for Ready {
             serde_json::from_value(inputs.clone()).map_err(|error| ReadyError::from(error).failure())?;
         let client = self.clients.get(&inputs.kubeconfig);
         let limit = Duration::from_secs(inputs.timeout_seconds);
-        let detail = wait(context, (&client, &self.vault), &inputs.identity, limit).await.map_err(ReadyError::failure)?;
+        let detail =
+            wait(context, (&client, &self.vault), &inputs.identity, limit).await.map_err(ReadyError::failure)?;
         Ok(json!({"revision": inputs.revision, "detail": detail}))
     }
 

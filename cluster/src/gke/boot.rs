@@ -16,7 +16,7 @@ use super::whereabouts::{self, Located, Whereabouts, complaint, works};
 use super::{OtherZones, Place, failure, shape};
 
 /// How long a cluster that is made may take until its API server answers.
-const ANSWER_LIMIT: Duration = Duration::from_mins(60);
+const ANSWER_LIMIT: Duration = Duration::from_hours(1);
 /// How long a cluster that is there already may take to answer.
 const RUNNING_LIMIT: Duration = Duration::from_mins(5);
 /// How long a cluster whose operation failed may take to heal by itself.
@@ -266,7 +266,7 @@ impl Boot<'_> {
     /// A failure, with what a look says is left.
     async fn left(&self, error: Error, location: &str) -> Failure {
         let there = self.gcp.cluster(location, &self.inputs.name).await.map(|found| found.is_some());
-        failure::leaving(format!("make the cluster {}", self.inputs.name), error, there)
+        failure::leaving(format!("make the cluster {}", self.inputs.name), error, there.ok())
     }
 
     /// No zone had machines left: says which ones were tried, and which ones could be.

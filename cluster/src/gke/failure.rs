@@ -28,13 +28,13 @@ pub(super) fn of(what: impl Into<String>, error: Error) -> Failure {
     failure
 }
 
-/// The same, with what is left behind: what a look afterwards said.
-pub(super) fn leaving(what: impl Into<String>, error: Error, there: Result<bool, Error>) -> Failure {
+/// The same, with what is left behind: what a look afterwards said; none where nobody could look.
+pub(super) fn leaving(what: impl Into<String>, error: Error, there: Option<bool>) -> Failure {
     let mut failure = of(what, error);
     failure.remains = match there {
-        Ok(true) => Remains::Something,
-        Ok(false) => Remains::Nothing,
-        Err(_) => Remains::Unknown,
+        Some(true) => Remains::Something,
+        Some(false) => Remains::Nothing,
+        None => Remains::Unknown,
     };
     failure
 }

@@ -83,7 +83,6 @@ pub fn gpu_metric(kind: &str, spot: bool) -> String {
 /// The metric of the quota that a disk counts against.
 pub fn disk_metric(disk_type: Option<&str>) -> &'static str {
     match disk_type.unwrap_or("pd-balanced") {
-        "pd-standard" => "DISKS_TOTAL_GB",
         "pd-balanced" | "pd-ssd" => "SSD_TOTAL_GB",
         "hyperdisk-balanced" => "HDB_TOTAL_GB",
         _ => "DISKS_TOTAL_GB",

@@ -73,9 +73,9 @@ pub(super) fn marked(owner: &Owner, found: Option<(Option<String>, serde_json::V
 }
 
 /// Whose something is that carries labels.
-pub(super) fn labelled<'l>(
+pub(super) fn labelled(
     owner: &Owner,
-    label: Option<&'l str>,
+    label: Option<&str>,
     outputs: serde_json::Value,
     difference: Option<String>,
 ) -> Found {

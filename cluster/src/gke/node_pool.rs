@@ -115,7 +115,7 @@ impl Resource for NodePools {
             Ok(pool) => Ok(json!({ "name": name, "version": pool.version })),
             Err(error) => {
                 let there = work.find().await.map(|found| found.is_some());
-                Err(failure::leaving(format!("make the node pool {name}"), error, there))
+                Err(failure::leaving(format!("make the node pool {name}"), error, there.ok()))
             }
         }
     }

@@ -113,7 +113,7 @@ async fn remove<'l>(gcp: &Gcp, left: &'l [Left]) -> Result<Vec<(&'l Left, String
             match result {
                 Ok(()) => {}
                 Err(error @ (Error::InUse { .. } | Error::Incompatible { .. })) => {
-                    stays.push((*left, error.to_string()))
+                    stays.push((*left, error.to_string()));
                 }
                 Err(error) if error.is_passing() => stays.push((*left, error.to_string())),
                 Err(error) => return Err(error),

@@ -124,12 +124,12 @@ impl<T: Thing + 'static> Resource for Things<T> {
             Found::Foreign(whose) => return Err(failure::foreign(T::SORT, thing.name(), &whose)),
             Found::Ours { outputs, difference: None } => return Ok(outputs),
             Found::Ours { .. } => {
-                thing.adjust(&gcp).await.map_err(|error| failure::leaving(what.clone(), error, Ok(true)))?;
+                thing.adjust(&gcp).await.map_err(|error| failure::leaving(what.clone(), error, Some(true)))?;
             }
             Found::Nothing => {
                 if let Err(error) = made(&thing, &gcp).await {
                     let there = thing.look(&gcp).await.map(|found| found != Found::Nothing);
-                    return Err(failure::leaving(what, error, there));
+                    return Err(failure::leaving(what, error, there.ok()));
                 }
             }
         }

@@ -31,13 +31,12 @@ pub(super) enum Whereabouts {
 
 /// Looks in every place where the cluster could be.
 pub(super) async fn look(gcp: &Gcp, owner: &Owner, place: &Place, name: &str) -> Result<Whereabouts, Error> {
-    let found = match place {
-        Place::Zone { others: OtherZones::Any | OtherZones::Named(_), .. } => everywhere(gcp, place, name).await?,
-        _ => {
-            let location = place.location();
-            let found = gcp.cluster(location, name).await?;
-            found.map(|cluster| Located { location: location.to_owned(), cluster }).into_iter().collect()
-        }
+    let found = if let Place::Zone { others: OtherZones::Any | OtherZones::Named(_), .. } = place {
+        everywhere(gcp, place, name).await?
+    } else {
+        let location = place.location();
+        let found = gcp.cluster(location, name).await?;
+        found.map(|cluster| Located { location: location.to_owned(), cluster }).into_iter().collect()
     };
     let (ours, others): (Vec<Located>, Vec<Located>) =
         found.into_iter().partition(|located| is_ours(owner, &located.cluster));

@@ -3,6 +3,8 @@
 //! What the API takes and gives is Google's own [`model`]. Calls that make or delete something return when their operation is done.
 //! Each carries an ID, so that Google does it once however often it is sent.
 
+use std::fmt::Write as _;
+
 use google_cloud_compute_v1::client;
 pub use google_cloud_compute_v1::model;
 use google_cloud_gax::retry_policy::NeverRetry;
@@ -216,7 +218,10 @@ fn request_id() -> String {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let now = jiff::Timestamp::now().as_nanosecond();
     let digest = Sha256::digest(format!("{now} {} {number}", std::process::id()));
-    let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let mut hex = String::new();
+    for byte in digest.iter().take(16) {
+        let _ = write!(hex, "{byte:02x}");
+    }
     format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..32])
 }
 

@@ -326,7 +326,9 @@ impl Answer {
         let project = || {
             self.metadata("consumer")
                 .map(|consumer| consumer.trim_start_matches("projects/").to_owned())
-                .or_else(|| after(&message, "project ").map(|word| word.trim_matches(['.', ',', '\'', '"']).to_owned()))
+                .or_else(|| {
+                    after(&message, "project ").map(|word| word.trim_matches(['.', ',', '\'', '"', '#']).to_owned())
+                })
                 .unwrap_or_default()
         };
         if self.http == 401 || self.is(&["UNAUTHENTICATED"]) {
@@ -504,18 +506,50 @@ mod tests {
         let said = [
             refused(404, "NOT_FOUND", "Not found: projects/p/zones/z/clusters/c."),
             refused(409, "ALREADY_EXISTS", "Already exists: projects/p/zones/z/clusters/c."),
-            refused(403, "PERMISSION_DENIED", "Required \"container.clusters.create\" permission(s) for \"projects/p\"."),
-            refused(403, "PERMISSION_DENIED", "Kubernetes Engine API has not been used in project 123 before or it is disabled. Enable it by visiting https://console.developers.google.com/apis/api/container.googleapis.com/overview?project=123 then retry."),
-            refused(403, "PERMISSION_DENIED", "This API method requires billing to be enabled. Please enable billing on project #123."),
-            refused(403, "PERMISSION_DENIED", "Insufficient regional quota to satisfy request: resource \"CPUS\": request requires '8.0' and is short '6.0'. project has a quota of '24.0' with '2.0' available. View and manage quotas at https://console.cloud.google.com/iam-admin/quotas?usage=USED&project=p."),
+            refused(
+                403,
+                "PERMISSION_DENIED",
+                "Required \"container.clusters.create\" permission(s) for \"projects/p\".",
+            ),
+            refused(
+                403,
+                "PERMISSION_DENIED",
+                "Kubernetes Engine API has not been used in project 123 before or it is disabled. Enable it by visiting https://console.developers.google.com/apis/api/container.googleapis.com/overview?project=123 then retry.",
+            ),
+            refused(
+                403,
+                "PERMISSION_DENIED",
+                "This API method requires billing to be enabled. Please enable billing on project #123.",
+            ),
+            refused(
+                403,
+                "PERMISSION_DENIED",
+                "Insufficient regional quota to satisfy request: resource \"CPUS\": request requires '8.0' and is short '6.0'. project has a quota of '24.0' with '2.0' available. View and manage quotas at https://console.cloud.google.com/iam-admin/quotas?usage=USED&project=p.",
+            ),
             refused(403, "", "Quota 'STATIC_ADDRESSES' exceeded.  Limit: 8.0 in region us-central1."),
-            refused(400, "FAILED_PRECONDITION", "Operation operation-1700000000000-abc is currently creating cluster c. Please wait and try again once it is done."),
-            refused(400, "", "The network resource 'projects/p/global/networks/a' is already being used by 'projects/p/global/firewalls/b'"),
-            refused(429, "RESOURCE_EXHAUSTED", "Quota exceeded for quota metric 'Requests' and limit 'Requests per minute' of service 'container.googleapis.com'."),
+            refused(
+                400,
+                "FAILED_PRECONDITION",
+                "Operation operation-1700000000000-abc is currently creating cluster c. Please wait and try again once it is done.",
+            ),
+            refused(
+                400,
+                "",
+                "The network resource 'projects/p/global/networks/a' is already being used by 'projects/p/global/firewalls/b'",
+            ),
+            refused(
+                429,
+                "RESOURCE_EXHAUSTED",
+                "Quota exceeded for quota metric 'Requests' and limit 'Requests per minute' of service 'container.googleapis.com'.",
+            ),
             refused(401, "UNAUTHENTICATED", "Request had invalid authentication credentials."),
             refused(503, "UNAVAILABLE", "The service is currently unavailable."),
             refused(400, "INVALID_ARGUMENT", "Invalid value for field \"cluster.name\"."),
-            refused(0, "", "Instance 'gke-c-1' creation failed: The zone 'projects/p/zones/us-central1-a' does not have enough resources available to fulfill the request. (ZONE_RESOURCE_POOL_EXHAUSTED)"),
+            refused(
+                0,
+                "",
+                "Instance 'gke-c-1' creation failed: The zone 'projects/p/zones/us-central1-a' does not have enough resources available to fulfill the request. (ZONE_RESOURCE_POOL_EXHAUSTED)",
+            ),
             Answer::of_body(502, "<html>Bad Gateway</html>", None).into_error(),
         ];
         let lines: Vec<String> = said
@@ -533,7 +567,8 @@ mod tests {
     fn only_what_may_be_repeated_is_repeated() {
         let unavailable = || refused(503, "UNAVAILABLE", "later");
         assert_eq!((unavailable().verdict(true), unavailable().verdict(false)), (Verdict::Again, Verdict::Final));
-        let throttled = Answer { http: 429, retry_after: Some(Duration::from_secs(7)), ..Answer::default() }.into_error();
+        let throttled =
+            Answer { http: 429, retry_after: Some(Duration::from_secs(7)), ..Answer::default() }.into_error();
         assert_eq!(throttled.verdict(false), Verdict::Throttled(Some(Duration::from_secs(7))));
         let unreachable = Error::Unreachable { endpoint: "http://127.0.0.1:9".to_owned(), source: "refused".into() };
         assert_eq!(unreachable.verdict(true), Verdict::Final);

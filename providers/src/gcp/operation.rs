@@ -24,7 +24,7 @@ pub struct Limits;
 
 impl Limits {
     /// An operation of GKE: a pool with GPUs was seen to take 35 minutes.
-    pub const CLUSTER: Duration = Duration::from_mins(60);
+    pub const CLUSTER: Duration = Duration::from_hours(1);
     /// An operation of Compute Engine.
     pub const COMPUTE: Duration = Duration::from_mins(10);
 }
@@ -146,8 +146,8 @@ fn progress(operation: &model::Operation) -> String {
     });
     let detail = Some(operation.detail.clone()).filter(|detail| !detail.is_empty());
     let kind = operation.operation_type.name().unwrap_or("operation").to_lowercase().replace('_', " ");
-    let state = operation.status.name().unwrap_or("pending").to_lowercase();
-    format!("{kind}: {}", stage.or(detail).unwrap_or(state))
+    let status = operation.status.name().unwrap_or("pending").to_lowercase();
+    format!("{kind}: {}", stage.or(detail).unwrap_or(status))
 }
 
 fn compute_outcome(operation: &Value) -> Result<(), Error> {

@@ -83,14 +83,14 @@ impl Gcp {
     /// Whether an API is enabled.
     pub async fn api_is_enabled(&self, api: &str) -> Result<bool, Error> {
         let path = format!("/v1/projects/{}/services/{api}", self.project);
-        Ok(self.read(Service::ServiceUsage, &path, &[]).await?["state"] == "ENABLED")
+        Ok(self.read(Service::Usage, &path, &[]).await?["state"] == "ENABLED")
     }
 
     /// Enables an API, and returns when it answers.
     pub async fn enable_api(&self, api: &str) -> Result<(), Error> {
         let path = format!("/v1/projects/{}/services/{api}:enable", self.project);
-        let begun = self.post(Service::ServiceUsage, &path, &json!({}), Repeat::Safe).await?;
-        self.long_running(Service::ServiceUsage, begun).await?;
+        let begun = self.post(Service::Usage, &path, &json!({}), Repeat::Safe).await?;
+        self.long_running(Service::Usage, begun).await?;
         let what = format!("the API {api}");
         let waited = until(&what, BELIEVED_LIMIT, self.pause(PAUSE), || async {
             match self.api_answers(api).await {

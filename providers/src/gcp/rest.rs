@@ -1,5 +1,7 @@
 //! Calls to APIs that are made here: of each there are only a few, too few for a crate of its own.
 
+use std::fmt::Write as _;
+
 use http::Method;
 use serde_json::Value;
 
@@ -134,7 +136,7 @@ fn url(base: &str, path: &str, query: &[(&str, &str)]) -> String {
             if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
                 url.push(char::from(byte));
             } else {
-                url.push_str(&format!("%{byte:02X}"));
+                let _ = write!(url, "%{byte:02X}");
             }
         }
     }

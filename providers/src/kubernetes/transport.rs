@@ -27,6 +27,7 @@ pub(super) fn upgrading(config: &kube::Config, bearer: &Bearer) -> Result<kube::
 }
 
 /// Which versions of HTTP are spoken.
+#[derive(Clone, Copy)]
 enum Versions {
     One,
     All,

@@ -11,8 +11,8 @@ use crate::load::without_tag;
 use crate::scenario::{self, CheckKind, Scenario, ServicePort};
 
 /// Everything that goes into the cluster.
-pub(super) fn spec(scenario: &Scenario, target: &Target, parts: Parts, ports: &Ports, datasets: &Folders) -> Spec {
-    let Parts { cluster, images, volumes, disks, load_balancers, static_addresses, gke: _ } = parts;
+pub(super) fn spec(scenario: &Scenario, target: &Target, of_cluster: Parts, ports: &Ports, datasets: &Folders) -> Spec {
+    let Parts { cluster, images, volumes, disks, load_balancers, static_addresses, gke: _ } = of_cluster;
     let mut manifests = Vec::new();
     for step in &scenario.steps {
         for manifest in &step.manifests {

@@ -65,8 +65,9 @@ async fn checks_reach_a_service_and_judge_its_answer(world: Arc<World>) -> Outco
 async fn a_forwarded_service_survives_the_death_of_its_pod(world: Arc<World>) -> Outcomes {
     let demo = world.deployment("forwarded");
     succeeded(&demo.apply(&web()).await)?;
-    let forward =
-        workloads::forward(&Client::new(&world.kubeconfig), "forwarded", "web", None).await.map_err(|error| error.to_string())?;
+    let forward = workloads::forward(&Client::new(&world.kubeconfig), "forwarded", "web", None)
+        .await
+        .map_err(|error| error.to_string())?;
     let first = get(forward.address()).await?;
     world.kubectl(&["-n", "forwarded", "delete", "pod", "-l", "app=web", "--wait=true"]);
     let second = get(forward.address()).await?;
@@ -96,13 +97,15 @@ async fn logs_and_status_tell_of_every_pod(world: Arc<World>) -> Outcomes {
     let [mut web, service] = web();
     web["spec"]["replicas"] = 2.into();
     succeeded(&demo.apply(&[web, service]).await)?;
-    let statuses = workloads::status(&Client::new(&world.kubeconfig), "told").await.map_err(|error| error.to_string())?;
+    let statuses =
+        workloads::status(&Client::new(&world.kubeconfig), "told").await.map_err(|error| error.to_string())?;
     let lines = workloads::logs(&Client::new(&world.kubeconfig), "told", &LogSelection::default())
         .await
         .map_err(|error| error.to_string())?;
     let written: Vec<_> = lines.filter_map(|line| async { line.ok() }).collect().await;
     let followed = LogSelection { follow: true, ..LogSelection::default() };
-    let lines = workloads::logs(&Client::new(&world.kubeconfig), "told", &followed).await.map_err(|error| error.to_string())?;
+    let lines =
+        workloads::logs(&Client::new(&world.kubeconfig), "told", &followed).await.map_err(|error| error.to_string())?;
     let world_again = world.clone();
     let grow = async move { world_again.kubectl(&["-n", "told", "scale", "deployment", "web", "--replicas=3"]) };
     let (_, followed): (_, Vec<_>) =
