@@ -41,7 +41,13 @@ impl Pushes {
     }
 
     /// Pushes; once more with another login where a cloud's was refused, and some times more while the connection breaks.
-    async fn push(&self, to: &str, manifest: &Manifest, bytes: Bytes, store: &Arc<Store>) -> Result<(String, u64), Failure> {
+    async fn push(
+        &self,
+        to: &str,
+        manifest: &Manifest,
+        bytes: Bytes,
+        store: &Arc<Store>,
+    ) -> Result<(String, u64), Failure> {
         let digest = crate::digest::of_bytes(&bytes);
         let blobs: Vec<Blob> =
             manifest.blobs().map(|blob| Blob { digest: blob.digest.clone(), size: blob.size }).collect();

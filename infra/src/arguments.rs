@@ -1,5 +1,7 @@
 //! What can be said on the command line.
 
+mod cloud;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
 use crate::commands::completions::{deployments, scenarios};
+
+pub use cloud::{Preflight, Simulator, SimulatorCommand, SimulatorGcp, Token};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -216,56 +220,6 @@ pub struct Apply {
     #[command(flatten)]
     pub wait: Wait,
 }
-
-/// `infra preflight`
-#[derive(Debug, Args)]
-pub struct Preflight {
-    /// Which scenario.
-    #[command(flatten)]
-    pub which: Which,
-    /// Where.
-    #[command(flatten)]
-    pub target: Target,
-}
-
-/// `infra simulator`
-#[derive(Debug, Args)]
-pub struct Simulator {
-    /// Which cloud.
-    #[command(subcommand)]
-    pub command: SimulatorCommand,
-}
-
-/// `infra simulator ...`
-#[derive(Debug, Subcommand)]
-pub enum SimulatorCommand {
-    /// Google Cloud: every API at one address, until an interrupt
-    Gcp(SimulatorGcp),
-}
-
-/// `infra simulator gcp`
-#[derive(Debug, Args)]
-pub struct SimulatorGcp {
-    /// Where it listens
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8100")]
-    pub listen: std::net::SocketAddr,
-    /// How much faster its time passes
-    #[arg(long, value_name = "FACTOR", default_value_t = 60.0)]
-    pub speed: f64,
-    /// The project that it has [default: that of --project, else demo]
-    #[arg(long, value_name = "ID", id = "simulated_project")]
-    pub with_project: Option<String>,
-    /// Let things go wrong, the same ones for the same number
-    #[arg(long = "with-faults", value_name = "SEED")]
-    pub with_faults: Option<u64>,
-    /// Make no Kubernetes behind the clusters
-    #[arg(long)]
-    pub no_clusters: bool,
-}
-
-/// `infra token`
-#[derive(Debug, Args)]
-pub struct Token {}
 
 /// `infra plan`
 #[derive(Debug, Args)]

@@ -130,10 +130,10 @@ impl Resource for Clusters {
                 error if error.is_passing() => Verdict::Again,
                 _ => Verdict::Final,
             };
-            for located in &located {
-                let delete = || delete(&gcp, context, &inputs.name, &located.location);
-                retry(&policy, again, delete).await.map_err(fail)?;
-            }
+            let deletions = located
+                .iter()
+                .map(|located| retry(&policy, again, || delete(&gcp, context, &inputs.name, &located.location)));
+            futures::future::try_join_all(deletions).await.map_err(fail)?;
         }
         if let Whereabouts::Ours(located) = look().await.map_err(fail)? {
             let reason = located.first().map(|located| complaint(&located.cluster)).unwrap_or_default();

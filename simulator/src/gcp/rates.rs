@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::fields::Method;
 use crate::clock::Moment;
 
-/// Calls in a minute for each service and sort of call, as the services' pages on quotas say. Kubernetes Engine's is the limit
-/// of the smallest of the others: its page does not tell it.
+/// Calls in a minute for each service and sort of call. Those of Compute Engine and Service Usage stand on the services' pages on
+/// quotas; those of Kubernetes Engine and IAM are assumptions.
 const LIMITS: [(&str, &str, u32); 10] = [
     ("compute", "Queries", 1500),
     ("compute", "Read requests", 1500),
