@@ -18,7 +18,11 @@ pub const ZONE: &str = "us-central1-a";
 const SPEED: f64 = 2000.0;
 
 pub struct World {
-    pub running: Running,
+    pub running: Arc<Running>,
+    /// The deployment's name.
+    name: String,
+    /// As much faster as time passes.
+    pace: f64,
     pub gcp: Gcp,
     pub folder: tempfile::TempDir,
     journal: Journal,
@@ -39,15 +43,20 @@ impl World {
         options.projects = vec![project];
         options.tokens = vec![Identity { token: "known".into(), email: "me@example.com".into() }];
         let running = simulator::start(options).await.expect("a simulator");
+        Self::beside(&Arc::new(running), "demo", SPEED)
+    }
+
+    /// One deployment of several in a cloud.
+    pub fn beside(running: &Arc<Running>, name: &str, pace: f64) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let journal = Journal::open(&folder.path().join("journal")).expect("a journal");
-        let gcp = client(&running, Credentials::Token("known".into()));
-        Self { running, gcp, folder, journal }
+        let gcp = client_at(running, Credentials::Token("known".into()), pace);
+        Self { running: running.clone(), name: name.to_owned(), pace, gcp, folder, journal }
     }
 
     pub fn spec(&self) -> Spec {
         Spec {
-            deployment: "demo".to_owned(),
+            deployment: self.name.clone(),
             project: PROJECT.to_owned(),
             place: Place::Zone { zone: ZONE.to_owned(), others: OtherZones::None },
             version: None,
@@ -89,7 +98,7 @@ impl World {
         let plan = plan(&graph, self.journal.inventory(), &observed, &registry).expect("a plan");
         let policy = if spec.is_some() { Policy::StopAtFailure } else { Policy::GoOn };
         let (sinks, stop) = (Sinks::default(), StopHandle::default());
-        execute("demo", &plan, &mut self.journal, &registry, &sinks, &stop, policy)
+        execute(&self.name, &plan, &mut self.journal, &registry, &sinks, &stop, policy)
             .await
             .expect("the journal is written")
     }
@@ -97,7 +106,7 @@ impl World {
     /// Another process goes on from what is on disk.
     pub fn restart(&mut self) {
         self.journal = Journal::open(&self.folder.path().join("journal")).expect("a journal");
-        self.gcp = client(&self.running, Credentials::Token("known".into()));
+        self.gcp = client_at(&self.running, Credentials::Token("known".into()), self.pace);
     }
 
     /// What still exists, as kind and name.
@@ -127,8 +136,12 @@ impl World {
 
 /// A client of the simulator.
 pub fn client(running: &Running, credentials: Credentials) -> Gcp {
+    client_at(running, credentials, SPEED)
+}
+
+fn client_at(running: &Running, credentials: Credentials, pace: f64) -> Gcp {
     let endpoint = Some(running.url());
-    Gcp::new(Settings { project: PROJECT.to_owned(), credentials, endpoint, pace: SPEED }).expect("a client")
+    Gcp::new(Settings { project: PROJECT.to_owned(), credentials, endpoint, pace }).expect("a client")
 }
 
 pub fn pool(name: &str, nodes: u32) -> NodePool {

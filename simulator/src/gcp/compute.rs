@@ -10,7 +10,7 @@ mod offers;
 mod remove;
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::URL_SAFE;
 use serde_json::{Value, json};
 
 use super::call::Call;
@@ -238,7 +238,8 @@ fn fingerprint(value: &Value) -> String {
     if value.as_object().is_none_or(serde_json::Map::is_empty) && !value.is_string() {
         return "42WmSpB8rSM=".to_owned();
     }
-    STANDARD.encode(hash::number(0, &["fingerprint", &value.to_string()]).to_be_bytes())
+    // Discovery documents have bytes in the alphabet for addresses.
+    URL_SAFE.encode(hash::number(0, &["fingerprint", &value.to_string()]).to_be_bytes())
 }
 
 /// Begins an operation of Compute Engine, or finds the one that the same request began before.
