@@ -117,12 +117,8 @@ async fn stage(which: &Which, faults: Option<u64>, settings: Settings) -> Result
         (options.seed, options.faults) = (seed, Faults::by_seed(seed));
     }
     let simulator = simulator::start(options).await?;
-    let google = gcp::Settings {
-        project,
-        credentials: Credentials::Token(token),
-        endpoint: Some(simulator.url()),
-        pace: SPEED,
-    };
+    let google =
+        gcp::Settings { project, credentials: Credentials::Token(token), endpoint: Some(simulator.url()), pace: SPEED };
     let settings = Settings {
         state: State::local(folder.path().join("state")),
         kubeconfig: folder.path().join("kubeconfig"),
@@ -197,8 +193,11 @@ impl Stage {
         let faults = ledger.calls.iter().filter(|call| call.fault.is_some()).count();
         if self.settings.json {
             let acts: BTreeMap<&str, f64> = acts.iter().map(|act| (act.name, act.seconds)).collect();
-            println!("{}", json!({ "event": "rehearsed", "deployment": self.scenario, "speed": SPEED, "acts": acts,
-                "made": kinds, "left": left, "calls": ledger.calls_total, "faults": faults, "cost": ledger.cost() }));
+            println!(
+                "{}",
+                json!({ "event": "rehearsed", "deployment": self.scenario, "speed": SPEED, "acts": acts,
+                "made": kinds, "left": left, "calls": ledger.calls_total, "faults": faults, "cost": ledger.cost() })
+            );
             return;
         }
         anstream::println!("\n{}", style::bold(format!("rehearsal of {}, {SPEED} times as fast", self.scenario)));
@@ -213,7 +212,12 @@ impl Stage {
         if left.is_empty() {
             anstream::println!("  {} nothing is left", style::good("✓"));
         } else {
-            anstream::println!("  {} {}: {}", style::bad("✗ left behind:"), count(left.len(), "thing"), left.join(", "));
+            anstream::println!(
+                "  {} {}: {}",
+                style::bad("✗ left behind:"),
+                count(left.len(), "thing"),
+                left.join(", ")
+            );
         }
     }
 }
