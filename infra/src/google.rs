@@ -36,12 +36,7 @@ impl Google {
 
     /// As a rehearsal has it, whatever the environment says.
     pub fn rehearsed(settings: gcp::Settings, location: Option<String>) -> Self {
-        Self {
-            project: Some(settings.project.clone()),
-            location,
-            rehearsed: Some(settings),
-            client: OnceLock::new(),
-        }
+        Self { project: Some(settings.project.clone()), location, rehearsed: Some(settings), client: OnceLock::new() }
     }
 
     /// The project that is meant where the scenario says none.
@@ -99,9 +94,9 @@ impl Google {
     /// The project, where a command cannot do without one and no scenario says it.
     pub fn needed_project(&self) -> Result<String, Problem> {
         self.project().ok_or_else(|| {
-            Problem::usage("choose a project of Google Cloud: none is said")
-                .exit(Exit::Usage)
-                .hint("say --project, set GOOGLE_CLOUD_PROJECT, or write `cluster: {gke: {project: ID}}` in the scenario")
+            Problem::usage("choose a project of Google Cloud: none is said").exit(Exit::Usage).hint(
+                "say --project, set GOOGLE_CLOUD_PROJECT, or write `cluster: {gke: {project: ID}}` in the scenario",
+            )
         })
     }
 }
@@ -115,7 +110,10 @@ pub fn holds(inventory: &Inventory) -> bool {
 pub fn projects(inventory: &Inventory) -> BTreeSet<String> {
     let held = inventory.iter().filter(|held| is_google(held.node.address.kind()));
     let inputs = held.map(|held| &held.node.inputs);
-    inputs.filter_map(|inputs| inputs["owner"]["project"].as_str().or(inputs["project"].as_str())).map(str::to_owned).collect()
+    inputs
+        .filter_map(|inputs| inputs["owner"]["project"].as_str().or(inputs["project"].as_str()))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Whether a kind of resource is in Google Cloud.

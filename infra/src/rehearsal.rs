@@ -207,8 +207,11 @@ impl Stage {
         let faults = ledger.calls.iter().filter(|call| call.fault.is_some()).count();
         if self.settings.json {
             let acts: BTreeMap<&str, f64> = acts.iter().map(|act| (act.name, act.seconds)).collect();
-            println!("{}", json!({ "event": "rehearsed", "deployment": self.scenario, "speed": SPEED, "acts": acts,
-                "made": kinds, "left": left, "calls": ledger.calls_total, "faults": faults, "cost": ledger.cost() }));
+            println!(
+                "{}",
+                json!({ "event": "rehearsed", "deployment": self.scenario, "speed": SPEED, "acts": acts,
+                "made": kinds, "left": left, "calls": ledger.calls_total, "faults": faults, "cost": ledger.cost() })
+            );
             return;
         }
         anstream::println!("\n{}", style::bold(format!("rehearsal of {}, {SPEED} times as fast", self.scenario)));
@@ -223,7 +226,12 @@ impl Stage {
         if left.is_empty() {
             anstream::println!("  {} nothing is left", style::good("✓"));
         } else {
-            anstream::println!("  {} {}: {}", style::bad("✗ left behind:"), count(left.len(), "thing"), left.join(", "));
+            anstream::println!(
+                "  {} {}: {}",
+                style::bad("✗ left behind:"),
+                count(left.len(), "thing"),
+                left.join(", ")
+            );
         }
     }
 }

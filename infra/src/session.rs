@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use engine::{
-    Deployment, DeploymentLock, Event, Inventory, Journal, Outcome, Patience, Plan, Policy, Record, Registry, Sink, Sinks, Stop,
-    StopHandle, execute,
+    Deployment, DeploymentLock, Event, Inventory, Journal, Outcome, Patience, Plan, Policy, Record, Registry, Sink,
+    Sinks, Stop, StopHandle, execute,
 };
 use providers::kubernetes::{Client, Clients};
 use workloads::Vault;

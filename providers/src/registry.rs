@@ -52,6 +52,14 @@ pub enum Error {
         /// What it said.
         message: String,
     },
+    /// The registry is not well, or asked for too much.
+    #[error("registry {registry}, which is not well: {message}")]
+    Unwell {
+        /// The registry.
+        registry: String,
+        /// What it said.
+        message: String,
+    },
     /// The registry cannot be reached, or the connection broke.
     #[error("reach registry {registry}")]
     Unreachable {
@@ -76,12 +84,7 @@ pub enum Error {
 impl Error {
     /// Whether another attempt may succeed without anybody doing something: the connection broke, or the registry is not well.
     pub fn is_passing(&self) -> bool {
-        let unwell = ["status 429", "status 500", "status 502", "status 503", "status 504"];
-        match self {
-            Self::Unreachable { .. } => true,
-            Self::Refused { message, .. } => unwell.iter().any(|status| message.starts_with(status)),
-            _ => false,
-        }
+        matches!(self, Self::Unreachable { .. } | Self::Unwell { .. })
     }
 
     /// What the person can do, where that is known.
@@ -229,6 +232,10 @@ impl Repository {
         Error::Refused { registry: self.reference.registry().to_owned(), message: message.into() }
     }
 
+    fn unwell(&self, message: impl Into<String>) -> Error {
+        Error::Unwell { registry: self.reference.registry().to_owned(), message: message.into() }
+    }
+
     fn unauthorized(&self) -> Error {
         let (registry, repository) = (self.reference.registry().to_owned(), self.reference.repository().to_owned());
         Error::Unauthorized { registry, repository, logged_in: self.login != RegistryAuth::Anonymous }
@@ -256,6 +263,7 @@ impl Repository {
             Client::RegistryError { envelope, .. } => self.explain_answer(&envelope),
             Client::ServerError { code, message, .. } => match serde_json::from_str(&message) {
                 Ok(envelope) => self.explain_answer(&envelope),
+                Err(_) if code == 429 || code >= 500 => self.unwell(format!("status {code}: {}", message.trim())),
                 Err(_) => self.refused(format!("status {code}: {}", message.trim())),
             },
             Client::RequestError(error) => Error::Unreachable {
@@ -274,8 +282,21 @@ impl Repository {
             self.unknown()
         } else {
             let messages: Vec<&str> = envelope.errors.iter().map(|error| error.message.as_str()).collect();
-            self.refused(messages.join("; "))
+            if envelope.errors.iter().any(|error| is_unwell(&error.code)) {
+                self.unwell(messages.join("; "))
+            } else {
+                self.refused(messages.join("; "))
+            }
         }
+    }
+}
+
+/// Codes of registries that have a bad moment, or too many calls. Only the first is of the standard.
+fn is_unwell(code: &OciErrorCode) -> bool {
+    match code {
+        OciErrorCode::Toomanyrequests => true,
+        OciErrorCode::Other(code) => matches!(code.as_str(), "UNAVAILABLE" | "UNKNOWN" | "INTERNAL" | "INTERNAL_ERROR"),
+        _ => false,
     }
 }
 

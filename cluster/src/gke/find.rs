@@ -334,17 +334,17 @@ fn made(kind: &str, name: &str, title: String, inputs: &impl Serialize) -> Disco
     Discovered { node, outputs: json!({ "name": name }) }
 }
 
+/// The channel, where it is not the one that Google chooses.
 fn channel_of(channel: &release_channel::Channel) -> Option<Channel> {
     Some(match channel {
         release_channel::Channel::Rapid => Channel::Rapid,
-        release_channel::Channel::Regular => Channel::Regular,
         release_channel::Channel::Stable => Channel::Stable,
         release_channel::Channel::Extended => Channel::Extended,
         _ => return None,
     })
 }
 
-/// What a pool was made with.
+/// What a pool was made with. What Google chooses by itself was not asked for, as far as anybody can tell.
 fn pool_of(found: &model::NodePool) -> NodePool {
     let config = found.config.clone().unwrap_or_default();
     let number = |number: i32| u32::try_from(number).unwrap_or_default();
@@ -373,9 +373,10 @@ fn pool_of(found: &model::NodePool) -> NodePool {
         name: found.name.clone(),
         size,
         machine_type: config.machine_type.clone(),
-        image_type: said(&config.image_type),
-        disk_type: said(&config.disk_type),
-        disk_size_gigabytes: Some(number(config.disk_size_gb)).filter(|size| *size > 0),
+        image_type: said(&config.image_type).filter(|image| !image.eq_ignore_ascii_case(shape::USUAL_IMAGE_TYPE)),
+        disk_type: said(&config.disk_type).filter(|disk| disk != shape::USUAL_DISK_TYPE),
+        disk_size_gigabytes: Some(number(config.disk_size_gb))
+            .filter(|size| ![0, shape::USUAL_DISK_GIGABYTES].contains(size)),
         spot: config.spot,
         gpu,
         labels: config.labels.clone().into_iter().collect(),

@@ -70,6 +70,17 @@ impl NodePools {
     }
 }
 
+/// A field of a pool, or what Google takes where it is not said.
+fn usual(field: &str, pool: &Value) -> Value {
+    match (field, &pool[field]) {
+        ("image_type", Value::Null) => json!(shape::USUAL_IMAGE_TYPE),
+        ("image_type", Value::String(said)) => json!(said.to_uppercase()),
+        ("disk_type", Value::Null) => json!(shape::USUAL_DISK_TYPE),
+        ("disk_size_gigabytes", Value::Null) => json!(shape::USUAL_DISK_GIGABYTES),
+        (_, said) => said.clone(),
+    }
+}
+
 #[async_trait]
 impl Resource for NodePools {
     fn forces_replacement(&self, old: &Value, new: &Value) -> Option<String> {
@@ -86,7 +97,7 @@ impl Resource for NodePools {
             "taints",
             "zones",
         ];
-        let differs = fixed.into_iter().find(|field| old["pool"][*field] != new["pool"][*field]);
+        let differs = fixed.into_iter().find(|field| usual(field, &old["pool"]) != usual(field, &new["pool"]));
         changed.or(differs).map(ToOwned::to_owned)
     }
 

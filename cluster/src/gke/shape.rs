@@ -12,6 +12,11 @@ use super::{Channel, Gpu, GpuDriver, NodePool, Owner, Place, PoolSize, Taint, Ta
 /// What the nodes may do is bound by the roles of their account, not by these.
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
+/// What Google takes for nodes where nothing is said, by its reference of `projects.locations.clusters.nodePools`.
+pub(super) const USUAL_IMAGE_TYPE: &str = "COS_CONTAINERD";
+pub(super) const USUAL_DISK_TYPE: &str = "pd-balanced";
+pub(super) const USUAL_DISK_GIGABYTES: u32 = 100;
+
 /// The cluster with its first node pool. It is some kilobytes large, so it is filled where it is.
 pub(super) fn cluster(inputs: &Inputs) -> Box<model::Cluster> {
     let mut cluster = Box::<model::Cluster>::default();

@@ -23,8 +23,11 @@ pub async fn run(command: arguments::Preflight, settings: &Settings) -> Result<E
     let stands = findings.iter().any(|finding| finding.level == Level::Error);
     let seconds = began.elapsed().as_secs_f64();
     if settings.json {
-        println!("{}", json!({ "deployment": name, "provider": provider.name(), "project": spec.project,
-            "location": spec.place.location(), "possible": !stands, "findings": findings, "seconds": seconds }));
+        println!(
+            "{}",
+            json!({ "deployment": name, "provider": provider.name(), "project": spec.project,
+            "location": spec.place.location(), "possible": !stands, "findings": findings, "seconds": seconds })
+        );
     } else {
         let place = format!("(project {}, {})", spec.project, spec.place.location());
         anstream::println!("{} {}", style::bold(format!("{name} on {}", provider.name())), style::dim(place));
@@ -44,7 +47,10 @@ fn local(name: &str, provider: Provider, settings: &Settings) -> Exit {
     if settings.json {
         println!("{}", json!({ "deployment": name, "provider": provider.name(), "possible": true, "findings": [] }));
     } else {
-        anstream::println!("{name} on {}: there is no cloud to ask; `infra doctor` looks at this machine", provider.name());
+        anstream::println!(
+            "{name} on {}: there is no cloud to ask; `infra doctor` looks at this machine",
+            provider.name()
+        );
     }
     Exit::Done
 }

@@ -69,11 +69,7 @@ async fn refuse_journal(deployment: &Deployment, is_forced: bool, settings: &Set
 }
 
 /// Where a provider's deployments leave marks, a cluster before what is in it.
-fn places(
-    provider: Provider,
-    kind: Option<&Path>,
-    settings: &Settings,
-) -> Result<Vec<Box<dyn Discover>>, Problem> {
+fn places(provider: Provider, kind: Option<&Path>, settings: &Settings) -> Result<Vec<Box<dyn Discover>>, Problem> {
     let cluster: Box<dyn Discover> = match provider {
         Provider::Sandbox => Box::new(cluster::sandbox::discover(Arc::new(SelfLauncher))),
         Provider::Kind => Box::new(cluster::kind::discover(&settings.docker, kind.map(Path::to_owned))),

@@ -40,20 +40,30 @@ pub async fn run(command: SimulatorCommand, settings: &Settings) -> Result<Exit,
 /// How clients reach it.
 fn introduce(url: &str, project: &str, command: &SimulatorGcp) {
     let title = format!("Google Cloud, simulated, at {url}");
-    anstream::println!("{}  {}", style::bold(title), style::dim(format!("project {project}, {} times as fast", command.speed)));
+    anstream::println!(
+        "{}  {}",
+        style::bold(title),
+        style::dim(format!("project {project}, {} times as fast", command.speed))
+    );
     let gcloud = |name: &str, path: &str| format!("CLOUDSDK_API_ENDPOINT_OVERRIDES_{name}={url}/{path}");
     let lines = [
-        ("infra", vec![
-            format!("{ENDPOINT}={url} {PACE}={} GOOGLE_OAUTH_ACCESS_TOKEN=any", command.speed),
-            format!("infra apply SCENARIO --provider gke --project {project} --location us-central1-a"),
-        ]),
-        ("gcloud", vec![
-            format!("CLOUDSDK_CORE_PROJECT={project} CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true"),
-            gcloud("CONTAINER", ""),
-            gcloud("COMPUTE", "compute/v1/"),
-            gcloud("ARTIFACTREGISTRY", ""),
-            gcloud("SERVICEUSAGE", ""),
-        ]),
+        (
+            "infra",
+            vec![
+                format!("{ENDPOINT}={url} {PACE}={} GOOGLE_OAUTH_ACCESS_TOKEN=any", command.speed),
+                format!("infra apply SCENARIO --provider gke --project {project} --location us-central1-a"),
+            ],
+        ),
+        (
+            "gcloud",
+            vec![
+                format!("CLOUDSDK_CORE_PROJECT={project} CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true"),
+                gcloud("CONTAINER", ""),
+                gcloud("COMPUTE", "compute/v1/"),
+                gcloud("ARTIFACTREGISTRY", ""),
+                gcloud("SERVICEUSAGE", ""),
+            ],
+        ),
         ("ledger", vec![format!("{url}/sim/ledger")]),
     ];
     for (name, lines) in lines {

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::report::Problem;
 use crate::report::Exit;
+use crate::report::Problem;
 use crate::settings::Settings;
 
 /// The variable in which kubectl says what it wants to hear.

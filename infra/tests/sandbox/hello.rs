@@ -202,6 +202,31 @@ pub fn stopped_and_started() -> Result<(), Failed> {
     Ok(())
 }
 
+pub fn nodes() -> Result<(), Failed> {
+    let machine = machine();
+    let one = std::fs::read_to_string(machine.path("hello/scenario.yaml"))?;
+    let with_nodes = |count: usize| {
+        let two = one.replace("name: hello\nimages", &format!("name: hello\ncluster: {{ nodes: {count} }}\nimages"));
+        machine.write("hello/scenario.yaml", &two);
+    };
+    let status = || machine.must(&["sandbox", "status", "hello"]);
+    with_nodes(3);
+    machine.must(&["apply", "hello", "--yes"]);
+    let text = status();
+    assert!(["sandbox: ", "sandbox-2: ", "sandbox-3: "].into_iter().all(|node| text.contains(node)), "{text}");
+    machine.must(&["sandbox", "stop", "hello"]);
+    assert!(machine.must(&["sandbox", "start", "hello"]).contains("sandbox-3: "), "it has them after a restart");
+    with_nodes(1);
+    let plan = machine.must(&["plan", "hello"]);
+    assert!(plan.contains("nodes"), "{plan}");
+    machine.must(&["apply", "hello", "--yes"]);
+    assert!(!status().contains("sandbox-2"), "{}", status());
+    until_it_answers("hello")?;
+    machine.must(&["destroy", "hello", "--yes"]);
+    assert_nothing_left(&machine);
+    Ok(())
+}
+
 #[allow(clippy::unnecessary_wraps)] // all trials have one shape
 pub fn without_journal() -> Result<(), Failed> {
     let machine = machine();

@@ -17,11 +17,12 @@ type Run = fn() -> Result<(), Failed>;
 /// One trial after the other: they share two cores, and ports.
 fn main() {
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    let trials: [(&str, Run); 15] = [
+    let trials: [(&str, Run); 16] = [
         ("an_apply_goes_the_whole_way_and_a_destroy_leaves_nothing", hello::whole_way),
         ("a_killed_apply_goes_on_and_a_killed_destroy_is_finished", hello::killed),
         ("a_killed_sandbox_is_started_again_with_everything_in_it", hello::killed_sandbox),
         ("a_sandbox_is_stopped_and_started", hello::stopped_and_started),
+        ("a_sandbox_has_the_nodes_that_the_scenario_asks_for", hello::nodes),
         ("a_sandbox_without_its_journal_is_destroyed", hello::without_journal),
         ("a_lost_or_damaged_journal_is_written_anew", recover::lost_or_damaged),
         ("causes_that_will_not_heal_end_an_apply_with_an_explanation", hello::blocked),

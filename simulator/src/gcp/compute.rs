@@ -134,7 +134,7 @@ pub(crate) fn link(path: &str) -> String {
 }
 
 /// The path within a full link.
-fn path_of_link(link: &str) -> Option<&str> {
+pub(crate) fn path_of_link(link: &str) -> Option<&str> {
     link.split_once("/compute/v1/").map(|(_, path)| path)
 }
 

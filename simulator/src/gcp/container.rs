@@ -17,7 +17,7 @@ use super::refusal::Refusal;
 use super::world::{Plan, World};
 use crate::faults::FaultKind;
 
-pub(crate) use machines::{Node, machines_of};
+pub(crate) use machines::{Node, detached, machines_of};
 
 /// Answers a call.
 pub(crate) fn handle(world: &mut World, call: &Call) -> Result<Value, Refusal> {

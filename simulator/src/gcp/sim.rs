@@ -74,7 +74,8 @@ fn told(value: &Result<Value, serde_json::Error>) -> Answer {
 /// Gives out a token of the account that a cluster's nodes have.
 fn node_token(gcp: &Gcp, id: &str) -> Answer {
     let mut world = gcp.world();
-    let mut clusters = world.things.iter().filter(|(key, _)| key.contains("/clusters/") && !key.contains("/nodePools/"));
+    let mut clusters =
+        world.things.iter().filter(|(key, _)| key.contains("/clusters/") && !key.contains("/nodePools/"));
     let Some((key, _)) = clusters.find(|(_, cluster)| cluster.body["id"] == id) else {
         return Answer::refusal(&Refusal::not_found(format!("There is no cluster with the id {id}")), "");
     };
@@ -97,7 +98,9 @@ fn token_review(gcp: &Gcp, request: &Request) -> Answer {
     let token = review["spec"]["token"].as_str().unwrap_or_default().to_owned();
     let world = gcp.world();
     review["status"] = match world.accounts.holder(&token, world.now) {
-        Ok(email) => json!({"authenticated": true, "user": {"username": email, "groups": ["system:masters", "system:authenticated"]}}),
+        Ok(email) => {
+            json!({"authenticated": true, "user": {"username": email, "groups": ["system:masters", "system:authenticated"]}})
+        }
         Err(refusal) => json!({"authenticated": false, "error": refusal.message}),
     };
     if review["kind"].is_null() {

@@ -161,6 +161,12 @@ async fn a_claims_disk_comes_and_goes_with_its_volume() {
     until("a disk", || has(&cloud, "disks", "pvc-1")).await;
     let disk = cloud.get(&format!("{COMPUTE}/zones/us-central1-a/disks/pvc-1")).await;
     assert_eq!((&disk["sizeGb"], &disk["labels"]["infra-deployment"]), (&json!("20"), &json!("test")));
+    let (status, message) =
+        cloud.refused("DELETE", &format!("{COMPUTE}/zones/us-central1-a/disks/pvc-1"), Value::Null).await;
+    assert!(
+        status == 400
+            && message.contains("is already being used by 'projects/demo/zones/us-central1-a/instances/gke-c-")
+    );
     let options = apiserver::DeleteOptions::default();
     server.api.delete(&User::system("test"), kinds::PERSISTENT_VOLUMES, ("", "pvc-1"), &options).await.unwrap();
     until("the disk's end", || !has(&cloud, "disks", "pvc-")).await;
@@ -177,4 +183,30 @@ async fn a_cluster_that_goes_first_leaves_what_its_controllers_made() {
         let seen = cloud.left();
         assert_eq!(seen.len(), left, "{leaves:?}: {seen:?}");
     }
+}
+
+#[tokio::test]
+async fn a_disk_that_a_bound_volume_names_is_attached_until_the_cluster_goes() {
+    let (cloud, server) = cluster(LeaveBehind::Always).await;
+    let disk = format!("{COMPUTE}/zones/us-central1-a/disks/d");
+    cloud.done(&cloud.post(disk.trim_end_matches("/d"), json!({"name": "d", "sizeGb": "10"})).await).await;
+    let mut volume = volume("data");
+    volume["spec"]["csi"]["volumeHandle"] = json!("projects/demo/zones/us-central1-a/disks/d");
+    server.make(kinds::PERSISTENT_VOLUMES, "", volume).await;
+    let by = User::system("test");
+    let bound = server.api.modify(&by, kinds::PERSISTENT_VOLUMES, Some("status"), ("", "data"), |volume| {
+        volume["status"] = json!({"phase": "Bound"});
+        true
+    });
+    bound.await.unwrap();
+    for _ in 0..500 {
+        if cloud.get(&disk).await["users"].is_array() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(cloud.ask("DELETE", &disk, Value::Null).await.0, 400);
+    cloud.done(&cloud.delete(&format!("{ZONE}/clusters/c")).await).await;
+    cloud.done(&cloud.delete(&disk).await).await;
+    assert_eq!(cloud.left(), []);
 }

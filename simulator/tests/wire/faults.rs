@@ -149,14 +149,14 @@ async fn a_deletion_that_fails_can_be_made_again() {
 #[tokio::test]
 async fn who_asks_too_often_is_told_to_wait() {
     let cloud = with(Options { rate_limits: true, ..options() }).await;
-    let zones = format!("{COMPUTE}/zones/us-central1-a");
-    for _ in 0..1500 {
-        assert_eq!(cloud.ask("GET", &zones, Value::Null).await.0, 200);
+    let service = "/v1/projects/demo/services/file.googleapis.com";
+    for _ in 0..240 {
+        assert_eq!(cloud.ask("GET", service, Value::Null).await.0, 200);
     }
-    let (status, body) = cloud.ask("GET", &zones, Value::Null).await;
-    assert_eq!((status, &body["error"]["errors"][0]["reason"]), (403, &json!("rateLimitExceeded")));
+    let (status, body) = cloud.ask("GET", service, Value::Null).await;
+    assert_eq!((status, &body["error"]["details"][0]["reason"]), (429, &json!("RATE_LIMIT_EXCEEDED")));
     cloud.skip(60);
-    assert_eq!(cloud.ask("GET", &zones, Value::Null).await.0, 200);
+    assert_eq!(cloud.ask("GET", service, Value::Null).await.0, 200);
     let rates = cloud.running.ledger().rates;
-    assert_eq!((rates[0].most, rates[0].limit), (1501, Some(1500)));
+    assert_eq!((rates[0].most, rates[0].limit), (241, Some(240)));
 }

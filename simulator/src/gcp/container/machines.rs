@@ -250,10 +250,26 @@ pub(crate) fn boot(world: &mut World, cluster: &str, pool: &str, node: &Node) {
 pub(crate) fn halt(world: &mut World, pool: &str, node: &Node) {
     let project = pool.split('/').nth(2).unwrap_or_default().to_owned();
     let zone = format!("compute/projects/{project}/zones/{}", node.zone);
-    for collection in ["instances", "disks"] {
-        world.remove(&format!("{zone}/{collection}/{}", node.name));
+    world.remove(&format!("{zone}/disks/{}", node.name));
+    if let Some(machine) = world.remove(&format!("{zone}/instances/{}", node.name)) {
+        detached(world, &machine["disks"]);
     }
     count_group(world, pool, &project, &node.zone);
+}
+
+/// Takes note that disks are attached to no machine any more.
+pub(crate) fn detached(world: &mut World, disks: &Value) {
+    let now = world.clock.timestamp(world.now);
+    let paths =
+        disks.as_array().into_iter().flatten().filter_map(|disk| compute::path_of_link(disk["source"].as_str()?));
+    for path in paths {
+        world.change(&format!("compute/{path}"), |body| {
+            if let Some(fields) = body.as_object_mut() {
+                fields.remove("users");
+            }
+            body["lastDetachTimestamp"] = json!(now);
+        });
+    }
 }
 
 fn count_group(world: &mut World, pool: &str, project: &str, zone: &str) {

@@ -76,14 +76,7 @@ fn finish(world: &mut World, key: &str) {
     }
     let made = world.made_in.remove(&id).unwrap_or_default();
     for thing in made {
-        if world.faults.leaves(&thing) {
-            // A disk of a machine that is gone is attached to nothing.
-            world.change(&thing, |body| {
-                if let Some(fields) = body.as_object_mut().filter(|fields| fields.contains_key("users")) {
-                    fields.remove("users");
-                }
-            });
-        } else {
+        if !world.faults.leaves(&thing) {
             world.remove(&thing);
         }
     }

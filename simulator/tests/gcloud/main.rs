@@ -1,16 +1,19 @@
 //! The real gcloud against the simulator: what it asks is answered so that it is content.
 
+mod kubernetes;
+
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
+use kubernetes::Servers;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
-use simulator::{Identity, NoClusters, Options, Project, Running};
+use simulator::{Identity, Options, Project, Running};
 
 /// A story: a name, and what is told to gcloud, one command after the other.
 type Story = fn(&Cloud) -> Result<(), Failed>;
 
-const STORIES: [(&str, Story); 8] = [
+const STORIES: [(&str, Story); 9] = [
     ("clusters_are_made_seen_resized_and_removed", clusters),
     ("node_pools_are_made_seen_and_removed", node_pools),
     ("disks_and_snapshots_are_made_labelled_and_removed", disks),
@@ -19,6 +22,7 @@ const STORIES: [(&str, Story); 8] = [
     ("repositories_and_what_is_in_them_are_seen", repositories),
     ("services_and_accounts_are_seen_and_changed", services),
     ("quotas_and_offers_are_seen", quotas),
+    (KUBECTL, kubectl),
 ];
 
 fn main() -> ExitCode {
@@ -27,13 +31,17 @@ fn main() -> ExitCode {
     if missing {
         println!("skipped: gcloud: INFRA_TEST_GCLOUD names no gcloud");
     }
+    let lacking = !missing && !has_kubectl();
+    if lacking {
+        println!("skipped: kubectl: kubectl or gke-gcloud-auth-plugin is not installed");
+    }
     let trials = STORIES.map(|(name, story)| {
         Trial::test(name, move || {
             let cloud = Cloud::start()?;
             story(&cloud)?;
             cloud.end()
         })
-        .with_ignored_flag(missing)
+        .with_ignored_flag(missing || (lacking && name == KUBECTL))
     });
     libtest_mimic::run(&arguments, trials.into()).exit_code()
 }
@@ -41,6 +49,15 @@ fn main() -> ExitCode {
 /// The gcloud to test with.
 fn program() -> Option<std::ffi::OsString> {
     std::env::var_os("INFRA_TEST_GCLOUD").filter(|program| !program.is_empty())
+}
+
+/// The story that needs more than gcloud.
+const KUBECTL: &str = "kubectl_works_with_the_kubeconfig_that_gcloud_wrote";
+
+/// Whether there is all that gcloud's kubeconfig needs.
+fn has_kubectl() -> bool {
+    let there = |program: &str, argument: &str| Command::new(program).arg(argument).output().is_ok();
+    there("kubectl", "--help") && there("gke-gcloud-auth-plugin", "--version")
 }
 
 /// A simulator with a configuration of gcloud that leads to it.
@@ -57,7 +74,8 @@ const LOCATION: &str = "--location=us-central1";
 impl Cloud {
     fn start() -> Result<Self, Failed> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        let mut options = Options::new(Arc::new(NoClusters));
+        let servers = Servers { folder: tempfile::tempdir()? };
+        let mut options = Options::new(Arc::new(servers));
         // gcloud looks after an operation of a cluster every five seconds at most.
         options.speed = 600.0;
         options.tokens = vec![Identity { token: "known".into(), email: "me@example.com".into() }];
@@ -88,9 +106,15 @@ impl Cloud {
     }
 
     fn command(&self, arguments: &str) -> Command {
-        let (folder, url) = (self.folder.path(), self.running.url());
-        let mut command = Command::new(program().unwrap_or_default());
+        let mut command = self.program(&program().unwrap_or_default());
         command.args(arguments.split_whitespace()).arg("--format=json");
+        command
+    }
+
+    /// A program that finds gcloud's configuration.
+    fn program(&self, program: &std::ffi::OsStr) -> Command {
+        let (folder, url) = (self.folder.path(), self.running.url());
+        let mut command = Command::new(program);
         command.env("CLOUDSDK_CONFIG", folder.join("config")).env("KUBECONFIG", folder.join("kubeconfig"));
         command.env("CLOUDSDK_AUTH_ACCESS_TOKEN_FILE", folder.join("token")).env("CLOUDSDK_CORE_PROJECT", "demo");
         for name in ["CORE_DISABLE_PROMPTS", "CORE_DISABLE_USAGE_REPORTING", "COMPONENT_MANAGER_DISABLE_UPDATE_CHECK"] {
@@ -141,7 +165,7 @@ fn clusters(cloud: &Cloud) -> Result<(), Failed> {
     same(&cloud.run("compute instances list")?[2]["status"], "RUNNING")?;
     cloud.run(&format!("container clusters get-credentials c {ZONE}"))?;
     let kubeconfig = std::fs::read_to_string(cloud.folder.path().join("kubeconfig"))?;
-    holds(&kubeconfig, "https://192.0.2.1")?;
+    holds(&kubeconfig, "https://127.0.0.1:")?;
     holds(
         &cloud.refused(&format!("container clusters create c {ZONE} {forms}"))?,
         "Already exists: projects/demo/zones/us-central1-a/clusters/c.",
@@ -279,4 +303,23 @@ fn quotas(cloud: &Cloud) -> Result<(), Failed> {
     holds(&cloud.run("compute accelerator-types list")?.to_string(), "nvidia-l4")?;
     holds(&cloud.run("compute zones list")?.to_string(), "europe-west4-b")?;
     holds(&cloud.run(&format!("container get-server-config {ZONE}"))?.to_string(), "validMasterVersions")
+}
+
+fn kubectl(cloud: &Cloud) -> Result<(), Failed> {
+    cloud.run(&format!("container clusters create c {ZONE} --num-nodes=1 --disk-size=20"))?;
+    cloud.run(&format!("container clusters get-credentials c {ZONE}"))?;
+    let kubectl = |arguments: &str| -> Result<String, Failed> {
+        let output = cloud.program("kubectl".as_ref()).args(arguments.split_whitespace()).output()?;
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if output.status.success() {
+            Ok(out.into_owned())
+        } else {
+            Err(format!("kubectl {arguments}: {out}{err}").into())
+        }
+    };
+    kubectl("create configmap greeting --from-literal=hello=world")?;
+    holds(&kubectl("get configmap greeting --output=json")?, "world")?;
+    holds(&kubectl("auth whoami --output=json")?, "me@example.com")?;
+    cloud.run(&format!("container clusters delete c {ZONE}"))?;
+    Ok(())
 }

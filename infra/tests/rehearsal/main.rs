@@ -1,0 +1,32 @@
+//! Google Cloud, rehearsed: the whole way in a simulated cloud, from the outside; and that cloud beside Google's own clients.
+
+#[path = "../machine/mod.rs"]
+mod machine;
+
+mod rehearsed;
+mod simulated;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+type Run = fn() -> Result<(), Failed>;
+
+fn main() {
+    // Most of the time is that of a cloud, which nobody's processor passes.
+    let arguments = Arguments { test_threads: Some(3), ..Arguments::from_args() };
+    let trials: [(&str, Run); 6] = [
+        ("mnist_rnn_is_rehearsed_on_gke_and_nothing_is_left", rehearsed::mnist),
+        ("what_goes_wrong_in_a_rehearsal_is_survived", rehearsed::faults),
+        ("a_plan_and_a_preflight_are_rehearsed_and_make_nothing", rehearsed::looks),
+        ("what_stands_in_the_way_is_told_before_anything_is_made", simulated::refused),
+        ("an_apply_that_is_killed_goes_on_and_a_lost_journal_is_recovered", simulated::killed),
+        ("a_deployment_without_a_journal_is_destroyed_by_its_marks", simulated::without_journal),
+    ];
+    let mut trials: Vec<Trial> = trials.into_iter().map(|(name, trial)| Trial::test(name, trial)).collect();
+    let has_gcloud = simulated::has_gcloud();
+    if !has_gcloud {
+        println!("skipped: gcloud is not on the PATH, so it cannot look at what infra made");
+    }
+    let name = "gcloud_and_kubectl_see_what_infra_made";
+    trials.push(Trial::test(name, simulated::seen_by_gcloud).with_ignored_flag(!has_gcloud));
+    libtest_mimic::run(&arguments, trials).exit();
+}
