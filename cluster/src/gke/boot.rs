@@ -22,6 +22,8 @@ const RUNNING_LIMIT: Duration = Duration::from_mins(5);
 /// How long a cluster whose operation failed may take to heal by itself.
 const HEAL_LIMIT: Duration = Duration::from_mins(2);
 const PAUSE: Duration = Duration::from_secs(5);
+/// The pause between two looks whether it answers before its operation is over.
+const EARLY_PAUSE: Duration = Duration::from_secs(20);
 /// How often a create is sent whose outcome is not known.
 const SENDS: Policy = Policy { attempts: 5, first_delay: Duration::from_secs(2), max_delay: Duration::from_secs(30) };
 
@@ -139,7 +141,7 @@ impl Boot<'_> {
             result = operated => result?,
             never = self.announce(location) => match never {},
         }
-        self.wait_for_answer(location, RUNNING_LIMIT).await?;
+        self.wait_for_answer(location, RUNNING_LIMIT, PAUSE).await?;
         self.context.milestone(API);
         match self.gcp.cluster(location, &self.inputs.name).await? {
             Some(cluster) => Ok(Located { location: location.to_owned(), cluster }),
@@ -208,14 +210,14 @@ impl Boot<'_> {
     /// Where other zones may be tried, nobody may build on a cluster that may be removed again.
     async fn announce(&self, location: &str) -> Infallible {
         let stays = !matches!(self.inputs.place, Place::Zone { others: OtherZones::Any | OtherZones::Named(_), .. });
-        if stays && self.wait_for_answer(location, ANSWER_LIMIT).await.is_ok() {
+        if stays && self.wait_for_answer(location, ANSWER_LIMIT, EARLY_PAUSE).await.is_ok() {
             self.context.milestone(API);
         }
         std::future::pending().await
     }
 
     async fn answers(&self, location: &str, limit: Duration) -> Result<(), Failure> {
-        self.wait_for_answer(location, limit).await.map_err(|error| {
+        self.wait_for_answer(location, limit, PAUSE).await.map_err(|error| {
             let mut failure = failure::of(format!("reach the cluster {}", self.inputs.name), error);
             failure.remains = Remains::Something;
             failure
@@ -223,10 +225,10 @@ impl Boot<'_> {
     }
 
     /// Waits until the API server has an address and answers there; and writes the kubeconfig.
-    async fn wait_for_answer(&self, location: &str, limit: Duration) -> Result<(), Error> {
+    async fn wait_for_answer(&self, location: &str, limit: Duration, pause: Duration) -> Result<(), Error> {
         let inputs = self.inputs;
         let clients = Clients::with_tokens(std::sync::Arc::new(self.gcp.clone()));
-        let answered = until("the API server", limit, self.gcp.pause(PAUSE), || async {
+        let answered = until("the API server", limit, self.gcp.pause(pause), || async {
             let cluster = match self.gcp.cluster(location, &inputs.name).await {
                 Ok(Some(cluster)) => cluster,
                 Ok(None) => return Ok(Probe::Pending("the cluster is not there".to_owned())),

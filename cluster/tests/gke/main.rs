@@ -199,8 +199,7 @@ async fn faults_of_a_seed_are_survived_and_leave_nothing() {
     let seeds = begin.parse::<u64>().expect("a number")..end.parse().expect("a number");
     // Most of the time is that of the cloud.
     let told = stream::iter(seeds).map(|seed| tokio::spawn(survived(seed))).buffer_unordered(4);
-    let failed: Vec<String> =
-        told.filter_map(async |said| said.expect("a story does not panic").err()).collect().await;
+    let failed: Vec<String> = told.filter_map(async |said| said.expect("a story does not panic").err()).collect().await;
     assert_eq!(failed, NOTHING);
 }
 
