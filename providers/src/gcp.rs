@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+mod answer;
 mod artifacts;
 mod call;
 pub mod compute;

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use engine::{Class, Context, Existing, Failure, Gone, Held, Node, Observation, Remains, Resource};
+use futures::future::try_join_all;
 use providers::gcp::container::model::{self, cluster};
 use providers::gcp::{Error, Gcp};
 use providers::retry::{Policy, Verdict, retry};
@@ -130,10 +131,11 @@ impl Resource for Clusters {
                 error if error.is_passing() => Verdict::Again,
                 _ => Verdict::Final,
             };
-            let deletions = located
-                .iter()
-                .map(|located| retry(&policy, again, || delete(&gcp, context, &inputs.name, &located.location)));
-            futures::future::try_join_all(deletions).await.map_err(fail)?;
+            let (gcp, name, policy) = (&gcp, &inputs.name, &policy);
+            let deletions = located.iter().map(|located| async move {
+                retry(policy, again, || delete(gcp, context, name, &located.location)).await
+            });
+            try_join_all(deletions).await.map_err(fail)?;
         }
         if let Whereabouts::Ours(located) = look().await.map_err(fail)? {
             let reason = located.first().map(|located| complaint(&located.cluster)).unwrap_or_default();

@@ -4,8 +4,9 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 
+use super::answer::Answer;
 use super::call::Repeat;
-use super::error::{Answer, Error};
+use super::error::Error;
 use super::operation::{Limits, ended};
 use super::rest::Request;
 use super::{Gcp, Service};

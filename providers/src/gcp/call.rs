@@ -8,7 +8,8 @@ use google_cloud_gax::error::rpc::StatusDetails;
 use http::HeaderMap;
 use tokio::time::timeout;
 
-use super::error::{Answer, Error};
+use super::answer::Answer;
+use super::error::Error;
 use super::{Gcp, Service};
 use crate::retry::{Policy, Verdict, retry_through};
 

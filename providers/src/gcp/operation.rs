@@ -6,8 +6,9 @@ use std::time::Duration;
 use google_cloud_container_v1::model::operation::Status;
 use serde_json::Value;
 
+use super::answer::Answer;
 use super::container::model;
-use super::error::{Answer, Error};
+use super::error::Error;
 use super::{Gcp, Service};
 use crate::wait::{Probe, WaitError, until};
 

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use http::Method;
 use serde_json::Value;
 
+use super::answer::Answer;
 use super::call::{Repeat, innermost, retry_after};
-use super::error::{Answer, Error};
+use super::error::Error;
 use super::{Gcp, Service};
 
 /// How many pages of a list are read at most: more is no answer to a question about one deployment.

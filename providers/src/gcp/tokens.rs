@@ -15,8 +15,9 @@ use tokio::net::TcpStream;
 use tokio::sync::RwLock;
 use tokio::time::timeout;
 
+use super::answer::LOG_IN;
 use super::credentials::{self, Credentials};
-use super::error::{Error, LOG_IN};
+use super::error::Error;
 use super::exchange::Exchange;
 
 /// What a token may be used for: all of Google Cloud, as far as the account's roles allow.
