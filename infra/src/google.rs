@@ -72,13 +72,13 @@ impl Google {
         }
         let settings = match &self.rehearsed {
             Some(settings) => settings.clone(),
-            None => self.from_environment()?,
+            None => self.of_environment()?,
         };
         let client = Gcp::new(settings)?;
         Ok(self.client.get_or_init(|| client))
     }
 
-    fn from_environment(&self) -> Result<gcp::Settings, Problem> {
+    fn of_environment(&self) -> Result<gcp::Settings, Problem> {
         let credentials = match TOKENS.into_iter().find_map(text) {
             Some(token) => Credentials::Token(token),
             None => Credentials::application_default(|name: &str| -> Option<OsString> { env::var_os(name) }),

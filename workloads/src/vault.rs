@@ -20,6 +20,9 @@ const HIDDEN: &str = "(secret)";
 /// The fewest characters of a value that is looked for in texts: shorter ones are also words of everyday.
 const HIDDEN_CHARACTERS: usize = 6;
 
+/// Texts with their length in characters, the longest first.
+type Hidden = BTreeSet<Reverse<(usize, String)>>;
+
 /// The values of Secrets, in memory only. A clone is another handle on the same ones.
 ///
 /// The graph and the journal hold a keyed hash in place of each value: it tells that a value has changed, and nothing else. The
@@ -29,7 +32,7 @@ pub struct Vault {
     key: Arc<[u8]>,
     values: Arc<RwLock<HashMap<String, String>>>,
     /// What must not be seen in a text, longer ones first: one may hold another.
-    hidden: Arc<RwLock<BTreeSet<Reverse<(usize, String)>>>>,
+    hidden: Arc<RwLock<Hidden>>,
 }
 
 /// A value that is needed and was not handed over in this run.
@@ -108,10 +111,14 @@ impl Vault {
     /// The text with `(secret)` in place of every value that this vault knows: as a program prints it, line by line where it has
     /// several, or in base64. Values of fewer than six characters are not looked for.
     #[must_use]
-    pub fn hide(&self, text: String) -> String {
+    pub fn hide(&self, mut text: String) -> String {
         let hidden = self.hidden.read().expect("no panic while the lock is held");
-        let found = hidden.iter().map(|Reverse((_, value))| value).filter(|value| text.contains(value.as_str()));
-        found.fold(text.clone(), |text, value| text.replace(value.as_str(), HIDDEN))
+        for Reverse((_, value)) in hidden.iter() {
+            if text.contains(value.as_str()) {
+                text = text.replace(value.as_str(), HIDDEN);
+            }
+        }
+        text
     }
 
     /// Remembers a value in base64 as what must not be seen.

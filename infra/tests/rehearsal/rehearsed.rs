@@ -12,6 +12,7 @@ fn rehearsed(text: &str) -> Value {
     serde_json::from_str(line).expect("an object")
 }
 
+#[allow(clippy::unnecessary_wraps)] // all trials have one shape
 pub fn mnist() -> Result<(), Failed> {
     let machine = Machine::bare();
     let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/mnist-rnn");
@@ -27,6 +28,7 @@ pub fn mnist() -> Result<(), Failed> {
     Ok(())
 }
 
+#[allow(clippy::unnecessary_wraps)] // all trials have one shape
 pub fn faults() -> Result<(), Failed> {
     let machine = hello();
     for seed in ["1", "2", "3"] {

@@ -155,8 +155,8 @@ pub fn killed() -> Result<(), Failed> {
     while cloud.left(&["clusters"]).is_empty() {
         thread::sleep(Duration::from_millis(50));
     }
-    applying.kill()?;
-    applying.wait()?;
+    applying.kill().unwrap();
+    applying.wait().unwrap();
     cloud.machine.must(&["apply", "hello", "--yes"]);
     assert_eq!(cloud.left(&["clusters"]).len(), 1);
     let status = cloud.machine.must(&["status", "--name", "hello"]);
