@@ -23,7 +23,7 @@ const RUNNING_LIMIT: Duration = Duration::from_mins(5);
 const HEAL_LIMIT: Duration = Duration::from_mins(2);
 const PAUSE: Duration = Duration::from_secs(5);
 /// The pause between two looks whether it answers before its operation is over.
-const EARLY_PAUSE: Duration = Duration::from_secs(20);
+const EARLY_PAUSE: Duration = Duration::from_secs(30);
 /// How often a create is sent whose outcome is not known.
 const SENDS: Policy = Policy { attempts: 5, first_delay: Duration::from_secs(2), max_delay: Duration::from_secs(30) };
 

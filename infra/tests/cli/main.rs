@@ -170,8 +170,9 @@ fn every_command_that_is_shown_has_a_page_of_the_manual() {
     let page = place.read("pages/infra.1");
     assert_eq!(String::from_utf8(place.output("", &["man"]).stdout).unwrap().lines().next(), page.lines().next());
     let help = place.run(&["--help"]);
-    let commands =
-        help.lines().skip_while(|line| *line != "Commands:").skip(1).map_while(|line| line.split_whitespace().next());
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // What a command does may take a second line, which begins further in.
+    let commands = lines.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
     for command in commands.filter(|command| *command != "help") {
         assert!(place.read(&format!("pages/infra-{command}.1")).contains(command), "{command}");
     }

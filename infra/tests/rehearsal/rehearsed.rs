@@ -3,8 +3,7 @@
 use libtest_mimic::Failed;
 use serde_json::Value;
 
-use crate::machine::Machine;
-use crate::simulated::hello;
+use crate::simulated::{apart, hello};
 
 /// The last line of a rehearsal that prints JSON.
 fn rehearsed(text: &str) -> Value {
@@ -14,7 +13,7 @@ fn rehearsed(text: &str) -> Value {
 
 #[allow(clippy::unnecessary_wraps)] // all trials have one shape
 pub fn mnist() -> Result<(), Failed> {
-    let machine = Machine::bare();
+    let machine = apart();
     let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/mnist-rnn");
     let text = machine.must(&["apply", scenario, "--provider", "gke", "--rehearse", "--json"]);
     let told = rehearsed(&text);

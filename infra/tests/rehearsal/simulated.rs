@@ -45,9 +45,16 @@ spec: {type: LoadBalancer, selector: {app: web}, ports: [{port: 80, targetPort: 
 
 const ZONE: &str = "us-central1-a";
 
-/// A machine with a small scenario in the folder `hello`.
+/// A machine with an image cache of its own: others have deployments of the same names at the same time.
+pub fn apart() -> Machine {
+    let machine = Machine::bare();
+    let cache = machine.path("cache");
+    machine.with("INFRA_CACHE", cache.to_str().unwrap())
+}
+
+/// Such a machine with a small scenario in the folder `hello`.
 pub fn hello() -> Machine {
-    with_scenario(Machine::bare())
+    with_scenario(apart())
 }
 
 fn with_scenario(machine: Machine) -> Machine {
@@ -73,7 +80,7 @@ impl Cloud {
         BufReader::new(simulator.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let event: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
         let url = event["address"].as_str().unwrap().to_owned();
-        let machine = Machine::bare()
+        let machine = apart()
             .with("INFRA_GCP_ENDPOINT", &url)
             .with("INFRA_GCP_PACE", "60")
             .with("GOOGLE_OAUTH_ACCESS_TOKEN", "any")
