@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::addressing::find_all;
 use crate::arguments::{self, Provider, Wanted, Which};
 use crate::google;
-use crate::report::{Problem, of_plan, of_report, print_report};
+use crate::report::{Problem, of_lowering, of_plan, of_report, print_report};
 use crate::saved::SavedPlan;
 use crate::session::registry;
 use crate::settings::Settings;
@@ -138,7 +138,7 @@ pub async fn cloud(
         return Ok((provider, None));
     }
     let lowering = target_of(&request.deployment, &request.target, provider, inventory, settings);
-    Ok((provider, scenarios::lower(&request.scenario, &lowering).await?.gke))
+    Ok((provider, scenarios::lower(&request.scenario, &lowering).await.map_err(of_lowering)?.gke))
 }
 
 /// Makes the plan. Changes nothing but caches. A saved plan is refused where this is not the same one any more.
@@ -154,7 +154,8 @@ pub async fn prepare(
     }
     let provider = request.provider(inventory, settings)?;
     let lowering = target_of(deployment, target, provider, inventory, settings);
-    let Lowered { graph, vault, addresses, warnings, moved, gke } = scenarios::lower(scenario, &lowering).await?;
+    let lowered = scenarios::lower(scenario, &lowering).await.map_err(of_lowering)?;
+    let Lowered { graph, vault, addresses, warnings, moved, gke } = lowered;
     let selection = request.selection(&graph, inventory)?;
     let is_google = provider == Provider::Gke || google::holds(inventory);
     let registry = registry(settings, &vault, lock, is_google)?;

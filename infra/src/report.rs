@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use engine::{Class, Failure, Outcome, PlanError, StateError};
-use scenarios::Report;
+use scenarios::{LowerError, Report};
 use serde_json::json;
 
 use crate::view::{self, style};
@@ -147,6 +147,12 @@ impl<E: Error> From<E> for Problem {
         }
         Self { causes, hint: None, exit: Exit::Failed, report: None }
     }
+}
+
+/// The problem of a scenario on its target, with what can be done about it.
+pub fn of_lowering(error: LowerError) -> Problem {
+    let hint = error.hint();
+    Problem { hint, ..Problem::from(error) }
 }
 
 /// The problem of a plan; what the scenario says of moves is a problem of the scenario.

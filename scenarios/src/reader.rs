@@ -190,7 +190,9 @@ impl<'n> Table<'n> {
 
     /// The field, where it stands and has a value.
     pub fn field(&mut self, reader: &mut Reader<'_>, name: &'static str) -> Option<Field<'n>> {
-        self.asked.push(name);
+        if !self.asked.contains(&name) {
+            self.asked.push(name);
+        }
         let (key, node) = self.entries.iter().find(|(key, _)| key.text() == Some(name))?;
         if node.is_null() {
             let help = "give it a value, or leave it out".to_owned();
@@ -219,7 +221,6 @@ impl<'n> Table<'n> {
         read: impl FnOnce(&mut Reader<'a>, &Field<'n>) -> Option<T>,
     ) -> Option<T> {
         if !self.has(name) {
-            self.asked.push(name);
             return reader.problem(
                 self.mark,
                 format!("{} lacks `{name}`", self.called()),
@@ -230,7 +231,10 @@ impl<'n> Table<'n> {
     }
 
     /// Whether the field stands there, with or without a value.
-    pub fn has(&self, name: &str) -> bool {
+    pub fn has(&mut self, name: &'static str) -> bool {
+        if !self.asked.contains(&name) {
+            self.asked.push(name);
+        }
         self.entries.iter().any(|(key, _)| key.text() == Some(name))
     }
 
