@@ -223,3 +223,12 @@ fn a_recovery_that_finds_nothing_says_where_it_looked_and_leaves_all_as_it_was()
 fn a_recovery_from_kind_needs_docker() {
     insta::assert_snapshot!(Place::new().run(&["recover", "--name", "ghost", "--provider", "kind"]));
 }
+
+#[test]
+fn a_misspelt_field_and_a_missing_project_are_told_with_what_to_do() {
+    let place = tiny();
+    let said = place.run(&["plan", "tiny", "--provider", "gke"]);
+    assert!(said.contains("nobody says in which project") && said.contains("hint: say it in the scenario"), "{said}");
+    place.write("tiny/scenario.yaml", "version: 1\nname: tiny\nstepz: []\n");
+    assert!(place.run(&["plan", "tiny"]).contains("did you mean `steps`?"));
+}
