@@ -1,7 +1,7 @@
-//! The receipts of what was destroyed, kept beside the deployments: the last one of each name.
+//! The receipts of what was destroyed, kept beside the deployments: that of each name which holds nothing since then.
 
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -28,10 +28,22 @@ pub fn keep(settings: &Settings, name: &str, receipt: &Value) -> Result<(), Prob
         file.persist(&path)?;
         Ok(())
     };
-    write().map_err(|error: std::io::Error| {
+    write().map_err(|error: io::Error| {
         let text = format!("keep the receipt of {name}: everything is gone, but {} cannot be written", path.display());
         Problem { causes: vec![text, error.to_string()], ..Problem::from(error) }
     })
+}
+
+/// Takes the receipt away, if there is one: the name is about to hold something again.
+pub fn withdraw(settings: &Settings, name: &str) -> Result<(), Problem> {
+    let path = path(settings, name);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let text = format!("take away the receipt of an earlier {name}, {}", path.display());
+            Err(Problem { causes: vec![text, error.to_string()], ..Problem::from(error) })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// When a deployment was destroyed, as a person reads it.

@@ -12,6 +12,7 @@ use crate::arguments::{self, Wanted};
 use crate::commands::{confirm, plan, preflight};
 use crate::google;
 use crate::prepare::{Prepared, Request, balanced_addresses, needs_docker, prepare};
+use crate::receipt;
 use crate::record::Decided;
 use crate::report::{self, Exit, Problem};
 use crate::saved;
@@ -83,6 +84,7 @@ async fn apply(
         return Ok(Exit::Interrupted);
     }
     missing_parts(&prepared, request.target.kind.as_deref(), settings).await?;
+    receipt::withdraw(settings, &prepared.name)?;
     let run = session.run(&prepared.plan, &prepared.registry, Policy::StopAtFailure, settings.json).await?;
     let balanced = balanced(&prepared, session, settings).await;
     conclude(&prepared, &run, &balanced, settings);

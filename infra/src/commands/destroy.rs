@@ -200,11 +200,15 @@ async fn conclude(session: Session, run: Run, places: &Places, settings: &Settin
         .hint("run the same command again; what stays then was made by somebody else with our label"));
     }
     let mut gone = outcome.gone;
+    let receipt =
+        |gone: &[Gone]| json!({ "event": "receipt", "deployment": deployment.name(), "gone": gone, "left": left });
+    // Before the journal goes: whoever is killed in between knows from one of the two that all is gone.
+    receipt::keep(settings, deployment.name(), &receipt(&gone))?;
     session.remove().await?;
     if !deployment.folder().exists() {
         gone.push(Gone::new("local folder", shown(deployment.folder())));
     }
-    let receipt = json!({ "event": "receipt", "deployment": deployment.name(), "gone": gone, "left": left });
+    let receipt = receipt(&gone);
     receipt::keep(settings, deployment.name(), &receipt)?;
     if settings.json {
         println!("{receipt}");

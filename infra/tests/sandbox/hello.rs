@@ -45,6 +45,8 @@ metadata: {name: settings}
 data: {color: blue}
 ";
 
+const RECEIPT: &str = "state/receipts/hello.json";
+
 const PAGE: &str = "http://127.0.0.1:18081/";
 
 fn machine() -> Machine {
@@ -91,6 +93,7 @@ fn until_it_answers(text: &str) -> Result<(), Failed> {
 
 pub fn whole_way() -> Result<(), Failed> {
     let machine = machine();
+    machine.write(RECEIPT, "{}");
     let applying = machine.start(&["apply", "hello", "--yes"]);
     let followed = follow(&machine);
     let ended = ended(&applying.wait_with_output()?);
@@ -105,6 +108,7 @@ pub fn whole_way() -> Result<(), Failed> {
     for part in ["apply of hello on sandbox: done", "✓ check page", "sha256:", "http://127.0.0.1:18081", "in all"] {
         assert!(report.contains(part), "{part:?} is missing in:\n{report}");
     }
+    assert!(!machine.path(RECEIPT).exists(), "an earlier receipt says nothing any more");
     until_it_answers("hello")?;
     let text = machine.must(&["apply", "hello", "--yes"]);
     assert!(text.contains("nothing to do"), "{text}");
@@ -197,6 +201,12 @@ pub fn stopped_and_started() -> Result<(), Failed> {
     let text = machine.must(&["apply", "hello", "--yes"]);
     assert!(text.contains("nothing to do"), "{text}");
     machine.must(&["sandbox", "logs", "hello"]);
+    // The journal outlives a receipt that cannot be written.
+    machine.write("state/receipts", "in the way");
+    let refused = machine.infra(&["destroy", "--name", "hello", "--yes"]);
+    assert!(refused.code != 0 && refused.text.contains("keep the receipt of hello"), "{}", refused.text);
+    assert!(machine.path("state/deployments/hello/journal.jsonl").exists());
+    std::fs::remove_file(machine.path("state/receipts")).unwrap();
     machine.must(&["destroy", "hello", "--yes"]);
     assert_nothing_left(&machine);
     Ok(())

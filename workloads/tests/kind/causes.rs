@@ -40,6 +40,7 @@ fn one(name: &'static str, more: &Value, cause: &'static str, words: &'static st
 fn images_and_containers() -> Vec<Case> {
     let probe =
         json!({"exec": {"command": ["sh", "-c", "echo stuck; exit 1"]}, "periodSeconds": 1, "failureThreshold": 1});
+    let never = json!({"exec": {"command": ["sh", "-c", "exit 1"]}});
     let print = "echo starting; echo out of data; exit 3";
     let mut configured = one(
         "a_missing_key",
@@ -50,7 +51,8 @@ fn images_and_containers() -> Vec<Case> {
     configured.1.push(map("settings", &json!({"a": "1"})));
     let mut wrong_processor = one(
         "an_exec_format_error",
-        &json!({"command": ["/programs/broken"], "volumeMounts": [{"name": "programs", "mountPath": "/programs"}]}),
+        // Without a probe it is ready for a moment, which is enough.
+        &json!({"command": ["/programs/broken"], "volumeMounts": [{"name": "programs", "mountPath": "/programs"}], "readinessProbe": never}),
         "ExecFormatError",
         "exit",
     );
@@ -74,7 +76,7 @@ fn images_and_containers() -> Vec<Case> {
         one(
             "a_crash_loop",
             // Without a probe it is ready for a moment, which is enough.
-            &json!({"command": ["sh", "-c", print], "readinessProbe": {"exec": {"command": ["sh", "-c", "exit 1"]}}}),
+            &json!({"command": ["sh", "-c", print], "readinessProbe": never}),
             "CrashLoopBackOff",
             "exit code 3",
         ),
