@@ -13,6 +13,7 @@ mod account;
 mod address;
 mod boot;
 mod cluster;
+mod data;
 mod disk;
 mod drain;
 mod failure;
@@ -28,18 +29,22 @@ mod router;
 mod service;
 mod shape;
 mod spec;
+mod status;
 mod subnetwork;
 mod things;
 mod whereabouts;
 
+pub use data::{Data, data};
+pub use disk::KIND as DISK;
 pub use find::{discover, find};
 pub use machines::{USUAL as USUAL_MACHINE_TYPE, smallest as smallest_machine_type};
 pub use names::{LABEL, image_repository, name, part};
-pub use preflight::{Finding, Level, preflight};
+pub use preflight::{Finding, Level, enable_compute, preflight};
 pub use spec::{
     Channel, Disk, Gpu, GpuDriver, Network, NodePool, OtherZones, Place, PoolSize, Registry, Spec, Taint, TaintEffect,
     is_zone, region_of,
 };
+pub use status::{AddressStatus, Cloud, ClusterStatus, PoolStatus, status};
 
 /// The APIs that every cluster needs, and those that only some need.
 const CONTAINER: &str = "container.googleapis.com";
@@ -329,11 +334,18 @@ pub fn register(registry: &mut Behaviours, gcp: &Gcp) {
     registry.register(disk::KIND, disk::Disks::new(gcp));
     registry.register(address::KIND, address::Addresses::new(gcp));
     registry.register(repository::KIND, repository::Repositories::new(gcp));
-    registry.register(remains::KIND, remains::Leftovers(gcp.clone()));
+    registry.register(remains::KIND, remains::Leftovers { gcp: gcp.clone(), keeps_data: false });
     registry.register(cluster::KIND, cluster::Clusters(gcp.clone()));
     registry.register(node_pool::KIND, node_pool::NodePools(gcp.clone()));
-    registry.register(drain::KIND, drain::Drains(gcp.clone()));
+    registry.register(drain::KIND, drain::Drains { gcp: gcp.clone(), keeps_data: false });
     registry.register(context::KIND, context::KubeconfigContext);
+}
+
+/// Has deletions keep the disks that were made for claims, from now on. Those that stand alone are kept by leaving them out of the
+/// plan ([`engine::Plan::leaving`]); [`data`] tells all of them.
+pub fn keep_data(registry: &mut Behaviours, gcp: &Gcp) {
+    registry.register(remains::KIND, remains::Leftovers { gcp: gcp.clone(), keeps_data: true });
+    registry.register(drain::KIND, drain::Drains { gcp: gcp.clone(), keeps_data: true });
 }
 
 #[cfg(test)]

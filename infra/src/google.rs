@@ -39,6 +39,11 @@ impl Google {
         Self { project: Some(settings.project.clone()), location, rehearsed: Some(settings), client: OnceLock::new() }
     }
 
+    /// Whether it is a simulated cloud that ends with this command.
+    pub fn is_rehearsed(&self) -> bool {
+        self.rehearsed.is_some()
+    }
+
     /// The project that is meant where the scenario says none.
     pub fn project(&self) -> Option<String> {
         let variables = ["GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT"];
