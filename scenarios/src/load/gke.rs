@@ -2,7 +2,7 @@
 
 mod pools;
 
-use cluster::gke::{Channel, Disk};
+use cluster::gke_spec::{Channel, Disk};
 
 use self::pools::node_pool;
 use super::Names;
