@@ -108,6 +108,7 @@ async fn rehearse(command: Command, faults: Option<u64>, settings: Settings) -> 
 }
 
 #[cfg(not(feature = "gcp"))]
+#[allow(clippy::unused_async, reason = "the whole program waits here")]
 async fn rehearse(_: Command, _: Option<u64>, _: Settings) -> Result<Exit, Problem> {
     Err(google::left_out())
 }

@@ -13,7 +13,7 @@ use crate::settings::Settings;
 
 /// Nothing is called.
 #[derive(Default)]
-pub struct Connection;
+pub struct Connection(());
 
 /// The problem of every command that would call Google.
 pub fn left_out() -> Problem {
