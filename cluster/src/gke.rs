@@ -16,6 +16,7 @@ mod cluster;
 mod disk;
 mod drain;
 mod failure;
+mod filestore;
 mod find;
 mod machines;
 mod names;
@@ -37,14 +38,15 @@ pub use machines::{USUAL as USUAL_MACHINE_TYPE, smallest as smallest_machine_typ
 pub use names::{LABEL, image_repository, name, part};
 pub use preflight::{Finding, Level, preflight};
 pub use spec::{
-    Channel, Disk, Gpu, GpuDriver, Network, NodePool, OtherZones, Place, PoolSize, Registry, Spec, Taint, TaintEffect,
-    is_zone, region_of,
+    Channel, Disk, FileServer, FileTier, Gpu, GpuDriver, Network, NodePool, OtherZones, Place, PoolSize, Registry,
+    Spec, Taint, TaintEffect, is_zone, region_of,
 };
 
 /// The APIs that every cluster needs, and those that only some need.
 const CONTAINER: &str = "container.googleapis.com";
 const COMPUTE: &str = "compute.googleapis.com";
 const ARTIFACT_REGISTRY: &str = "artifactregistry.googleapis.com";
+const FILESTORE: &str = "file.googleapis.com";
 const IAM: &str = "iam.googleapis.com";
 const RESOURCE_MANAGER: &str = "cloudresourcemanager.googleapis.com";
 
@@ -63,6 +65,7 @@ impl Spec {
     pub(crate) fn services(&self) -> Vec<&'static str> {
         let mut services = vec![CONTAINER, COMPUTE];
         services.extend(self.registry.as_ref().map(|_| ARTIFACT_REGISTRY));
+        services.extend(self.file_servers.first().map(|_| FILESTORE));
         if self.service_account.is_none() {
             services.extend([IAM, RESOURCE_MANAGER]);
         }
@@ -81,6 +84,8 @@ pub struct Declared {
     pub repository: Option<Address>,
     /// By the name in the scenario: the disk, with the outputs `handle` (as a CSI volume handle) and `zone`.
     pub disks: BTreeMap<String, Address>,
+    /// By the name in the scenario: the Filestore instance, with the outputs `address` and `path`.
+    pub file_servers: BTreeMap<String, Address>,
     /// By the name in the scenario: the static address, with the output `address`.
     pub addresses: BTreeMap<String, Address>,
 }
@@ -108,6 +113,11 @@ pub fn declare(spec: &Spec, graph: &mut Graph) -> Result<Declared, GraphError> {
     for name in &spec.addresses {
         addresses.insert(named(name), builder.address(name, compute)?);
     }
+    let mut file_servers = BTreeMap::new();
+    for server in &spec.file_servers {
+        let needs = network.iter().chain([&services[FILESTORE]]).cloned().collect();
+        file_servers.insert(named(&server.name), builder.file_server(server, needs)?);
+    }
     let repository = match &spec.registry {
         Some(registry) => Some(builder.repository(registry, &services[ARTIFACT_REGISTRY])?),
         None => None,
@@ -115,7 +125,8 @@ pub fn declare(spec: &Spec, graph: &mut Graph) -> Result<Declared, GraphError> {
     let remains = builder.remains(network.iter().chain(&subnetwork).chain([compute]).cloned().collect())?;
     let needs = [&services[CONTAINER], &remains].into_iter().chain(&subnetwork).chain(&account);
     let cluster = builder.cluster(needs.cloned().collect())?;
-    builder.drain(&cluster, disks.values().chain(addresses.values()).cloned().collect())?;
+    let used = disks.values().chain(addresses.values()).chain(file_servers.values());
+    builder.drain(&cluster, used.cloned().collect())?;
     for pool in &spec.node_pools {
         builder.node_pool(pool, &cluster)?;
     }
@@ -125,7 +136,7 @@ pub fn declare(spec: &Spec, graph: &mut Graph) -> Result<Declared, GraphError> {
         }
         None => None,
     };
-    Ok(Declared { cluster, context, repository, disks, addresses })
+    Ok(Declared { cluster, context, repository, disks, file_servers, addresses })
 }
 
 /// Adds the nodes of one cluster.
@@ -206,10 +217,7 @@ impl Builder<'_> {
 
     fn disk(&mut self, disk: &Disk, compute: &Address) -> Result<Address, GraphError> {
         let name = names::part(&self.spec.deployment, &disk.name);
-        let zone = disk.zone.clone().unwrap_or_else(|| match &self.spec.place {
-            Place::Zone { zone, .. } => zone.clone(),
-            Place::Region { region, zones } => zones.first().cloned().unwrap_or_else(|| format!("{region}-a")),
-        });
+        let zone = disk.zone.clone().unwrap_or_else(|| self.spec.place.first_zone());
         let inputs = disk::Inputs {
             owner: self.owner(),
             zone: zone.clone(),
@@ -220,6 +228,25 @@ impl Builder<'_> {
         };
         let title = format!("disk {name} ({} GB, {zone})", disk.size_gigabytes);
         self.add((disk::KIND, &name), title, &inputs, vec![compute.clone().into()])
+    }
+
+    fn file_server(&mut self, server: &FileServer, needs: Vec<Address>) -> Result<Address, GraphError> {
+        let name = names::part(&self.spec.deployment, &server.name);
+        let location = server.location(&self.spec.place);
+        let network = match &self.spec.network {
+            Network::Own { .. } => self.name.clone(),
+            Network::Given { network, .. } => network.clone(),
+        };
+        let title = format!("Filestore instance {name} ({} GB, {location})", server.capacity_gibibytes);
+        let inputs = filestore::Inputs {
+            owner: self.owner(),
+            location,
+            name: name.clone(),
+            tier: server.tier.api_name().to_owned(),
+            capacity_gibibytes: server.capacity_gibibytes,
+            network,
+        };
+        self.add((filestore::KIND, &name), title, &inputs, needs.into_iter().map(Need::from).collect())
     }
 
     fn address(&mut self, name: &str, compute: &Address) -> Result<Address, GraphError> {
@@ -327,6 +354,7 @@ pub fn register(registry: &mut Behaviours, gcp: &Gcp) {
     registry.register(router::KIND, router::Routers::new(gcp));
     registry.register(account::KIND, account::Accounts::new(gcp));
     registry.register(disk::KIND, disk::Disks::new(gcp));
+    registry.register(filestore::KIND, filestore::Filestores::new(gcp));
     registry.register(address::KIND, address::Addresses::new(gcp));
     registry.register(repository::KIND, repository::Repositories::new(gcp));
     registry.register(remains::KIND, remains::Leftovers(gcp.clone()));
@@ -373,6 +401,12 @@ mod tests {
                 disk_type: Some("pd-ssd".to_owned()),
                 zone: None,
                 snapshot: true,
+            }],
+            file_servers: vec![FileServer {
+                name: "files".to_owned(),
+                tier: FileTier::BasicHdd,
+                capacity_gibibytes: 1024,
+                zone: None,
             }],
             addresses: vec!["web".to_owned()],
             load_balancers: 1,

@@ -17,6 +17,7 @@ pub mod container;
 mod credentials;
 mod error;
 mod exchange;
+mod filestore;
 mod leftovers;
 mod operation;
 mod project;
@@ -26,6 +27,7 @@ mod tokens;
 pub use artifacts::Repository;
 pub use credentials::Credentials;
 pub use error::{Error, Shortfall};
+pub use filestore::FileServer;
 pub use leftovers::{Left, LeftKind};
 pub use operation::Limits;
 pub use project::{BillingInfo, ProjectInfo, ServiceAccount};
@@ -71,6 +73,7 @@ pub(crate) enum Service {
     Container,
     Compute,
     ArtifactRegistry,
+    Filestore,
     Usage,
     ResourceManager,
     Iam,
@@ -83,6 +86,7 @@ impl Service {
             Self::Container => "container.googleapis.com",
             Self::Compute => "compute.googleapis.com",
             Self::ArtifactRegistry => "artifactregistry.googleapis.com",
+            Self::Filestore => "file.googleapis.com",
             Self::Usage => "serviceusage.googleapis.com",
             Self::ResourceManager => "cloudresourcemanager.googleapis.com",
             Self::Iam => "iam.googleapis.com",

@@ -25,6 +25,10 @@ const LIMIT: Duration = Duration::from_mins(10);
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(3);
 
+/// Where file servers are that claims of other namespaces are served by. They go last: a node that has files of a server that is gone
+/// cannot let go of them, and its pods never end.
+const FILE_SERVERS: &str = "infra-file-servers";
+
 /// Namespaces of GKE itself. What is in them has nothing in the cloud.
 const OWN_NAMESPACES: [&str; 6] =
     ["kube-system", "kube-public", "kube-node-lease", "gke-managed-system", "gke-gmp-system", "gmp-system"];
@@ -109,19 +113,27 @@ impl Drain<'_> {
             self.delete_all(&doomed, Propagation::Foreground).await?;
             Ok::<_, KubernetesError>(doomed)
         };
-        let volumes = async {
-            let claims = self.list("v1", "PersistentVolumeClaim", |_| true).await?;
-            self.release(&claims).await?;
-            self.delete_all(&claims, Propagation::Background).await?;
-            Ok(claims)
-        };
+        let is_of_servers = |object: &Value| object["metadata"]["namespace"] == FILE_SERVERS;
+        let volumes = self.claims(|claim| !is_of_servers(claim));
         let fail = |error: KubernetesError| Failure::from(error).class(Class::Failed);
-        let (balancers, claims) = futures::future::try_join(balancers, volumes).await.map_err(fail)?;
-        let volumes = self.volumes_of(&claims).await.map_err(fail)?;
-        let all: Vec<Doomed> = balancers.into_iter().chain(claims).chain(volumes).collect();
+        let (balancers, volumes) = futures::future::try_join(balancers, volumes).await.map_err(fail)?;
+        let mut all: Vec<Doomed> = balancers.into_iter().chain(volumes).collect();
         self.wait_until_gone(&all).await?;
+        let of_servers = self.claims(is_of_servers).await.map_err(fail)?;
+        self.wait_until_gone(&of_servers).await?;
+        all.extend(of_servers);
         let gone = |doomed: &Doomed| Gone::new(doomed.identity.kind.kind.clone(), name_of(&doomed.identity));
         Ok(all.iter().map(gone).collect())
+    }
+
+    /// Deletes claims with what uses them; gives them and the volumes that go with them.
+    async fn claims(&self, is_meant: impl Fn(&Value) -> bool) -> Result<Vec<Doomed>, KubernetesError> {
+        let mut claims = self.list("v1", "PersistentVolumeClaim", is_meant).await?;
+        self.release(&claims).await?;
+        self.delete_all(&claims, Propagation::Background).await?;
+        let volumes = self.volumes_of(&claims).await?;
+        claims.extend(volumes);
+        Ok(claims)
     }
 
     async fn list(

@@ -8,7 +8,16 @@ use crate::world::{World, failures};
 use crate::{NOTHING, wanted};
 
 /// What is made once, whatever happens in between.
-const ONCE: [&str; 6] = ["networks", "subnetworks", "clusters", "nodePools", "repositories", "serviceAccounts"];
+const ONCE: [&str; 8] = [
+    "networks",
+    "subnetworks",
+    "clusters",
+    "nodePools",
+    "repositories",
+    "serviceAccounts",
+    "disks",
+    "filestoreInstances",
+];
 
 /// More calls that change something than a run makes.
 const MANY: u32 = 100;
