@@ -118,10 +118,13 @@ impl Thing for Inputs {
     async fn make(&self, gcp: &Gcp) -> Result<(), Error> {
         match gcp.create_file_server(&self.wanted()).await {
             Ok(()) => Ok(()),
-            // What was begun may have come to its end all the same, or is there and broken.
+            // What was begun may have come to its end all the same, or is there and broken: the next run makes that anew.
             Err(error) => match self.settled(gcp).await {
-                Ok(Some(found)) if found.state == "READY" => Ok(()),
-                _ => Err(error),
+                Ok(Some(found)) => match self.difference(&found) {
+                    None => Ok(()),
+                    Some(message) => Err(Error::Failed { message }),
+                },
+                Ok(None) | Err(_) => Err(error),
             },
         }
     }

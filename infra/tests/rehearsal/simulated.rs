@@ -65,14 +65,14 @@ fn with_scenario(machine: Machine) -> Machine {
 }
 
 /// A simulator that runs until it is dropped, and a machine whose infra speaks to it.
-struct Cloud {
-    machine: Machine,
+pub struct Cloud {
+    pub machine: Machine,
     simulator: Child,
-    url: String,
+    pub url: String,
 }
 
 impl Cloud {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let home = Machine::bare();
         let mut simulator =
             home.start(&["simulator", "gcp", "--listen", "127.0.0.1:0", "--with-project", "demo-1", "--json"]);
@@ -95,7 +95,7 @@ impl Cloud {
     }
 
     /// The names of what exists, of these kinds or of all.
-    fn left(&self, kinds: &[&str]) -> Vec<String> {
+    pub fn left(&self, kinds: &[&str]) -> Vec<String> {
         let ledger = self.ledger();
         let entries = ledger["entries"].as_array().unwrap().iter();
         let meant = |entry: &&Value| kinds.is_empty() || kinds.iter().any(|kind| entry["kind"] == *kind);

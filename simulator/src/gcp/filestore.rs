@@ -55,8 +55,7 @@ pub(crate) fn handle(world: &mut World, call: &Call) -> Result<Value, Refusal> {
         return Err(Refusal::not_found(format!("Location {location} is not found or access is unauthorized.")));
     }
     match (call.route.method.collection(), call.route.method.action()) {
-        ("operations", "get") => operation(world, call),
-        ("operations", _) => Ok(operations(world, call)),
+        ("operations", _) => operation(world, call),
         (_, "create") => create(world, call),
         (_, "list") => list(world, call),
         (_, "get") => existing(world, call).map(|key| world.things[&key].body.clone()),
@@ -70,16 +69,6 @@ fn operation(world: &World, call: &Call) -> Result<Value, Refusal> {
         format!("projects/{}/locations/{}/operations/{}", call.project(), call.location(), call.path("operation"));
     let known = world.operations.get(&name).filter(|operation| operation.service == "file");
     known.map(Operation::of_others).ok_or_else(|| missing(&name))
-}
-
-fn operations(world: &World, call: &Call) -> Value {
-    let here = |operation: &&Operation| {
-        operation.service == "file"
-            && operation.project == call.project()
-            && (call.location() == "-" || operation.place == call.location())
-    };
-    let all: Vec<Value> = world.operations.values().filter(here).map(Operation::of_others).collect();
-    if all.is_empty() { json!({}) } else { json!({ "operations": all }) }
 }
 
 fn missing(name: &str) -> Refusal {

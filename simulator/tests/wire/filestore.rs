@@ -106,9 +106,16 @@ async fn what_filestore_would_not_take_is_refused() {
 #[tokio::test]
 async fn a_network_with_a_file_server_in_it_stays() {
     let cloud = cloud().await;
-    made(&cloud, "files").await;
-    let (status, message) = cloud.refused("DELETE", &format!("{COMPUTE}/global/networks/default"), Value::Null).await;
+    let networks = format!("{COMPUTE}/global/networks");
+    cloud.done(&cloud.post(&networks, json!({"name": "own", "autoCreateSubnetworks": false})).await).await;
+    let mut wanted = instance("BASIC_HDD", 1024);
+    wanted["networks"][0]["network"] = json!("projects/demo/global/networks/own");
+    cloud.done(&cloud.post(&format!("{ZONE}/instances?instanceId=files"), wanted).await).await;
+    let (status, message) = cloud.refused("DELETE", &format!("{networks}/own"), Value::Null).await;
     assert!(status == 400 && message.contains("locations/us-central1-a/instances/files"), "{message}");
+    cloud.done(&cloud.delete(&format!("{ZONE}/instances/files")).await).await;
+    cloud.done(&cloud.delete(&format!("{networks}/own")).await).await;
+    assert_eq!(cloud.left(), []);
 }
 
 #[tokio::test]
