@@ -7,6 +7,7 @@ use providers::gcp::Gcp;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::gke_spec::names;
 use crate::{SECTION, context};
 
 mod account;
@@ -18,8 +19,6 @@ mod drain;
 mod failure;
 mod filestore;
 mod find;
-mod machines;
-mod names;
 mod network;
 mod node_pool;
 mod preflight;
@@ -28,18 +27,16 @@ mod repository;
 mod router;
 mod service;
 mod shape;
-mod spec;
 mod subnetwork;
 mod things;
 mod whereabouts;
 
 pub use find::{discover, find};
-pub use machines::{USUAL as USUAL_MACHINE_TYPE, smallest as smallest_machine_type};
-pub use names::{LABEL, image_repository, name, part};
-pub use preflight::{Finding, Level, preflight};
-pub use spec::{
-    Channel, Disk, FileServer, FileTier, Gpu, GpuDriver, Network, NodePool, OtherZones, Place, PoolSize, Registry,
-    Spec, Taint, TaintEffect, is_zone, region_of,
+pub use preflight::preflight;
+
+pub use crate::gke_spec::{
+    Channel, Declared, Disk, FileServer, FileTier, Finding, Gpu, GpuDriver, Level, Network, NodePool, OtherZones,
+    Place, PoolSize, Registry, Spec, Taint, TaintEffect, is_zone, region_of,
 };
 
 /// The APIs that every cluster needs, and those that only some need.
@@ -51,16 +48,6 @@ const IAM: &str = "iam.googleapis.com";
 const RESOURCE_MANAGER: &str = "cloudresourcemanager.googleapis.com";
 
 impl Spec {
-    /// The name of the cluster, of its network, subnetwork, router and repository, and of the context.
-    pub fn name(&self) -> String {
-        names::name(&self.deployment)
-    }
-
-    /// The service account of the nodes.
-    fn node_account(&self) -> String {
-        self.service_account.clone().unwrap_or_else(|| names::service_account(&self.project, &self.deployment))
-    }
-
     /// The APIs that it needs.
     pub(crate) fn services(&self) -> Vec<&'static str> {
         let mut services = vec![CONTAINER, COMPUTE];
@@ -71,23 +58,6 @@ impl Spec {
         }
         services
     }
-}
-
-/// The addresses of what [`declare`] adds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Declared {
-    /// The cluster, with the milestone `api` and the outputs `context`, `server`, `location` and `id`.
-    pub cluster: Address,
-    /// The context in the user's kubeconfig, if that is wanted.
-    pub context: Option<Address>,
-    /// The repository for images, if that is wanted.
-    pub repository: Option<Address>,
-    /// By the name in the scenario: the disk, with the outputs `handle` (as a CSI volume handle) and `zone`.
-    pub disks: BTreeMap<String, Address>,
-    /// By the name in the scenario: the Filestore instance, with the outputs `address` and `path`.
-    pub file_servers: BTreeMap<String, Address>,
-    /// By the name in the scenario: the static address, with the output `address`.
-    pub addresses: BTreeMap<String, Address>,
 }
 
 /// Adds everything that the cluster is made of to the graph. Pure.

@@ -10,7 +10,9 @@ use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
 use crate::commands::completions::{deployments, scenarios};
 
-pub use cloud::{Preflight, Simulator, SimulatorCommand, SimulatorGcp, Token};
+pub use cloud::{Preflight, Simulator, Token};
+#[cfg(feature = "gcp")]
+pub use cloud::{SimulatorCommand, SimulatorGcp};
 
 /// The whole command line.
 #[derive(Debug, Parser)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cluster::gke::{Channel, Disk, FileServer, Gpu, Taint};
+use cluster::gke_spec::{Channel, Disk, FileServer, Gpu, Taint};
 
 /// The part of a cluster that only GKE understands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

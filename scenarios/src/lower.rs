@@ -63,7 +63,7 @@ pub struct Lowered {
     /// What is called otherwise than before: the address before, and the one now.
     pub moved: Vec<(Address, Address)>,
     /// On GKE, the cluster that is wanted: what a preflight looks at.
-    pub gke: Option<cluster::gke::Spec>,
+    pub gke: Option<cluster::gke_spec::Spec>,
 }
 
 /// Where a port of a Service answers.
@@ -133,7 +133,7 @@ struct Parts {
     load_balancers: bool,
     /// Which addresses some of them shall have.
     static_addresses: Vec<StaticAddress>,
-    gke: Option<cluster::gke::Spec>,
+    gke: Option<cluster::gke_spec::Spec>,
 }
 
 impl Parts {
@@ -182,7 +182,7 @@ fn in_the_sandbox(
 
 fn on_gke(scenario: &Scenario, target: &Target, images: &[Prepared], graph: &mut Graph) -> Result<Parts, LowerError> {
     let spec = gke::spec(scenario, target, images.iter().any(Prepared::needs_a_place))?;
-    let declared = cluster::gke::declare(&spec, graph)?;
+    let declared = declare_gke(&spec, graph)?;
     let places = images::declare_pushed(images, &target.deployment, declared.repository.as_ref(), graph, |image| {
         gke::image_repository(&spec, image)
     })?;
@@ -194,6 +194,16 @@ fn on_gke(scenario: &Scenario, target: &Target, images: &[Prepared], graph: &mut
         gke: Some(spec),
         ..Parts::new(declared.cluster, places)
     })
+}
+
+#[cfg(feature = "gcp")]
+fn declare_gke(spec: &cluster::gke_spec::Spec, graph: &mut Graph) -> Result<cluster::gke_spec::Declared, LowerError> {
+    Ok(cluster::gke::declare(spec, graph)?)
+}
+
+#[cfg(not(feature = "gcp"))]
+fn declare_gke(_: &cluster::gke_spec::Spec, _: &mut Graph) -> Result<cluster::gke_spec::Declared, LowerError> {
+    Err(LowerError::WithoutGoogle)
 }
 
 /// The private kubeconfig of the deployment's cluster.

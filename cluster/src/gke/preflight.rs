@@ -9,52 +9,12 @@ use futures::future::{join, join_all};
 use providers::gcp::compute::model::{MachineType, Region};
 use providers::gcp::container::model::ServerConfig;
 use providers::gcp::{Error, Gcp};
-use serde::Serialize;
 
 use super::whereabouts::{self, Whereabouts};
-use super::{Network, NodePool, Owner, Place, Spec, disk, filestore, names};
+use super::{Finding, Level, Network, NodePool, Owner, Place, Spec, disk, filestore, names};
 use super::{network, things::Found, things::Thing};
 
-/// How much something weighs that was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Level {
-    /// It stands in the way.
-    Error,
-    /// It may stand in the way, or could not be looked at.
-    Warning,
-    /// It is good to know.
-    Note,
-}
-
-/// Something that was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// How much it weighs.
-    pub level: Level,
-    /// What was looked at, in a word: `credentials`, `project`, `billing`, `apis`, `permissions`, `names`, `zones`, `machines`,
-    /// `version` or `quotas`.
-    pub about: &'static str,
-    /// What was found.
-    pub what: String,
-    /// What the person can do.
-    pub hint: Option<String>,
-}
-
 impl Finding {
-    fn new(level: Level, about: &'static str, what: impl Into<String>) -> Self {
-        Self { level, about, what: what.into(), hint: None }
-    }
-
-    fn error(about: &'static str, what: impl Into<String>) -> Self {
-        Self::new(Level::Error, about, what)
-    }
-
-    fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
     /// What a question that failed means. Without the API the question is for later; without the right it cannot be answered.
     fn of_error(about: &'static str, error: &Error) -> Option<Self> {
         let (level, about) = match error {

@@ -133,8 +133,7 @@ async fn find(deployment: &Deployment, settings: &Settings, places: &Places) -> 
         found => found.map_err(report::of_docker)?,
     };
     for project in &places.projects {
-        let google = settings.google.client()?.for_project(project);
-        nodes.extend(cluster::gke::find(&google, name, &kubeconfig).await?);
+        nodes.extend(google::find(settings, project, name, &kubeconfig).await?);
     }
     nodes.extend(cluster::sandbox::find(name, &cluster::sandbox::folder(deployment.folder()), &kubeconfig));
     let contexts = cluster::find_contexts(&settings.kubeconfig, name, &kubeconfig, &nodes);

@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use cluster::gke::{Finding, Level, Spec};
+use cluster::gke_spec::{Finding, Level, Spec};
 use serde_json::json;
 
 use crate::arguments::{self, Provider, Wanted};
+use crate::google;
 use crate::prepare::{Request, cloud};
 use crate::report::{Exit, Problem};
 use crate::settings::Settings;
@@ -19,7 +20,7 @@ pub async fn run(command: arguments::Preflight, settings: &Settings) -> Result<E
     let (provider, spec) = cloud(&request, &inventory, settings).await?;
     let name = request.deployment.name();
     let Some(spec) = spec else { return Ok(local(name, provider, settings)) };
-    let findings = ask(&spec, settings).await?;
+    let findings = google::preflight(settings, &spec).await?;
     let stands = findings.iter().any(|finding| finding.level == Level::Error);
     let seconds = began.elapsed().as_secs_f64();
     if settings.json {
@@ -55,11 +56,6 @@ fn local(name: &str, provider: Provider, settings: &Settings) -> Exit {
     Exit::Done
 }
 
-/// Asks the cloud everything at once.
-async fn ask(spec: &Spec, settings: &Settings) -> Result<Vec<Finding>, Problem> {
-    Ok(cluster::gke::preflight(settings.google.client()?, spec).await)
-}
-
 fn tell(findings: &[Finding]) {
     for finding in findings {
         let mark = match finding.level {
@@ -76,7 +72,7 @@ fn tell(findings: &[Finding]) {
 
 /// Refuses to begin where something stands in the way, before anything is journalled or made.
 pub async fn refuse(spec: &Spec, settings: &Settings) -> Result<(), Problem> {
-    let findings = ask(spec, settings).await?;
+    let findings = google::preflight(settings, spec).await?;
     let (errors, others): (Vec<Finding>, Vec<Finding>) =
         findings.into_iter().partition(|finding| finding.level == Level::Error);
     if !settings.json {

@@ -2,7 +2,7 @@
 
 mod pools;
 
-use cluster::gke::{Channel, Disk, FileServer, FileTier};
+use cluster::gke_spec::{Channel, Disk, FileServer, FileTier};
 
 use self::pools::node_pool;
 use super::Names;

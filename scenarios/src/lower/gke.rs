@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cluster::gke::{self, Disk, Network, NodePool, OtherZones, Place, PoolSize, Registry, Spec};
+use cluster::gke_spec::{self as gke, Disk, Network, NodePool, OtherZones, Place, PoolSize, Registry, Spec};
 use engine::Address;
 use serde_json::Value;
 use workloads::{DiskVolume, FileServer, SharedVolume, StaticAddress};

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use engine::Address;
 use serde::{Deserialize, Serialize};
+
+use super::names;
 
 /// A GKE cluster that a deployment wants, with everything that belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +50,35 @@ pub struct Spec {
     /// The program with its arguments that prints a token for kubectl as an `ExecCredential`: `infra token` or
     /// `gke-gcloud-auth-plugin`. This process needs none.
     pub token_program: Vec<String>,
+}
+
+impl Spec {
+    /// The name of the cluster, of its network, subnetwork, router and repository, and of the context.
+    pub fn name(&self) -> String {
+        names::name(&self.deployment)
+    }
+
+    /// The service account of the nodes.
+    pub(crate) fn node_account(&self) -> String {
+        self.service_account.clone().unwrap_or_else(|| names::service_account(&self.project, &self.deployment))
+    }
+}
+
+/// The addresses of what a [`Spec`] adds to a graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// The cluster, with the milestone `api` and the outputs `context`, `server`, `location` and `id`.
+    pub cluster: Address,
+    /// The context in the user's kubeconfig, if that is wanted.
+    pub context: Option<Address>,
+    /// The repository for images, if that is wanted.
+    pub repository: Option<Address>,
+    /// By the name in the scenario: the disk, with the outputs `handle` (as a CSI volume handle) and `zone`.
+    pub disks: BTreeMap<String, Address>,
+    /// By the name in the scenario: the Filestore instance, with the outputs `address` and `path`.
+    pub file_servers: BTreeMap<String, Address>,
+    /// By the name in the scenario: the static address, with the output `address`.
+    pub addresses: BTreeMap<String, Address>,
 }
 
 /// Where a cluster runs.
@@ -314,7 +346,7 @@ pub struct FileServer {
 
 impl FileServer {
     /// The zone or region that it is in.
-    pub(super) fn location(&self, place: &Place) -> String {
+    pub fn location(&self, place: &Place) -> String {
         if self.tier.is_regional() {
             return place.region().to_owned();
         }
@@ -340,7 +372,7 @@ pub enum FileTier {
 
 impl FileTier {
     /// Its name in the API.
-    pub(super) fn api_name(self) -> &'static str {
+    pub fn api_name(self) -> &'static str {
         match self {
             Self::BasicHdd => "BASIC_HDD",
             Self::BasicSsd => "BASIC_SSD",
