@@ -47,6 +47,7 @@ impl Files {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "errors are mapped by it")]
 fn told(error: io::Error) -> nfsstat3 {
     status(&error)
 }

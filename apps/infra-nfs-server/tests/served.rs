@@ -26,7 +26,7 @@ async fn serve(folder: &Path) -> (u16, tokio::task::JoinHandle<std::io::Result<(
 /// Mounts a folder as nodes do: everything at one port, without a port mapper.
 async fn mount(port: u16, folder: &Path) -> Connection {
     let path = folder.display().to_string();
-    Nfs3ConnectionBuilder::new(TokioConnector, "127.0.0.1".to_owned(), path)
+    Nfs3ConnectionBuilder::new(TokioConnector, "127.0.0.1", path)
         .connect_from_privileged_port(false)
         .mount_port(port)
         .nfs3_port(port)

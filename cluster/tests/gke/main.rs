@@ -214,10 +214,10 @@ async fn a_file_server_grows_in_place_and_one_that_is_broken_is_made_anew() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_server_beyond_its_quota_is_refused_with_the_quota() {
-    let mut world = World::with(Faults::default(), |project| {
-        project.quotas.extend([("StandardStorageGbPerRegion".to_owned(), 500.0)])
-    })
-    .await;
+    let small = |project: &mut simulator::Project| {
+        project.quotas.insert("StandardStorageGbPerRegion".to_owned(), 500.0);
+    };
+    let mut world = World::with(Faults::default(), small).await;
     let mut spec = world.spec();
     spec.file_servers = vec![file_server(1024)];
     let said = failures(&world.run(Some(&spec)).await);

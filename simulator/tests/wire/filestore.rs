@@ -48,8 +48,8 @@ async fn a_file_server_grows_is_listed_and_goes() {
     made(&cloud, "more").await;
     let everywhere = cloud.get("/v1/projects/demo/locations/-/instances").await;
     assert_eq!(everywhere["instances"].as_array().unwrap().len(), 2);
-    let addresses = everywhere["instances"].as_array().unwrap().iter().map(|one| &one["networks"][0]["ipAddresses"]);
-    assert_ne!(addresses.clone().next(), addresses.last());
+    let address = |place: usize| &everywhere["instances"][place]["networks"][0]["ipAddresses"];
+    assert_ne!(address(0), address(1));
     let larger = json!({"fileShares": [{"name": "data", "capacityGb": "2048"}]});
     let path = format!("{ZONE}/instances/files");
     let (status, begun) = cloud.ask("PATCH", &format!("{path}?updateMask=fileShares"), larger).await;
