@@ -18,6 +18,7 @@ mod data;
 mod disk;
 mod drain;
 mod failure;
+mod filestore;
 mod find;
 mod network;
 mod node_pool;
@@ -37,8 +38,9 @@ pub use find::{discover, find};
 pub use preflight::{enable_compute, preflight};
 
 pub use crate::gke_spec::{
-    AddressStatus, Channel, Cloud, ClusterStatus, Data, Declared, Disk, Finding, Gpu, GpuDriver, Level, Network,
-    NodePool, OtherZones, Place, PoolSize, PoolStatus, Registry, Spec, Taint, TaintEffect, is_zone, region_of,
+    AddressStatus, Channel, Cloud, ClusterStatus, Data, Declared, Disk, FileServer, FileTier, Finding, Gpu, GpuDriver,
+    Level, Network, NodePool, OtherZones, Place, PoolSize, PoolStatus, Registry, Spec, Taint, TaintEffect, is_zone,
+    region_of,
 };
 pub use status::status;
 
@@ -46,6 +48,7 @@ pub use status::status;
 const CONTAINER: &str = "container.googleapis.com";
 const COMPUTE: &str = "compute.googleapis.com";
 const ARTIFACT_REGISTRY: &str = "artifactregistry.googleapis.com";
+const FILESTORE: &str = "file.googleapis.com";
 const IAM: &str = "iam.googleapis.com";
 const RESOURCE_MANAGER: &str = "cloudresourcemanager.googleapis.com";
 
@@ -54,6 +57,7 @@ impl Spec {
     pub(crate) fn services(&self) -> Vec<&'static str> {
         let mut services = vec![CONTAINER, COMPUTE];
         services.extend(self.registry.as_ref().map(|_| ARTIFACT_REGISTRY));
+        services.extend(self.file_servers.first().map(|_| FILESTORE));
         if self.service_account.is_none() {
             services.extend([IAM, RESOURCE_MANAGER]);
         }
@@ -84,6 +88,11 @@ pub fn declare(spec: &Spec, graph: &mut Graph) -> Result<Declared, GraphError> {
     for name in &spec.addresses {
         addresses.insert(named(name), builder.address(name, compute)?);
     }
+    let mut file_servers = BTreeMap::new();
+    for server in &spec.file_servers {
+        let needs = network.iter().chain([&services[FILESTORE]]).cloned().collect();
+        file_servers.insert(named(&server.name), builder.file_server(server, needs)?);
+    }
     let repository = match &spec.registry {
         Some(registry) => Some(builder.repository(registry, &services[ARTIFACT_REGISTRY])?),
         None => None,
@@ -91,7 +100,8 @@ pub fn declare(spec: &Spec, graph: &mut Graph) -> Result<Declared, GraphError> {
     let remains = builder.remains(network.iter().chain(&subnetwork).chain([compute]).cloned().collect())?;
     let needs = [&services[CONTAINER], &remains].into_iter().chain(&subnetwork).chain(&account);
     let cluster = builder.cluster(needs.cloned().collect())?;
-    builder.drain(&cluster, disks.values().chain(addresses.values()).cloned().collect())?;
+    let used = disks.values().chain(addresses.values()).chain(file_servers.values());
+    builder.drain(&cluster, used.cloned().collect())?;
     for pool in &spec.node_pools {
         builder.node_pool(pool, &cluster)?;
     }
@@ -101,7 +111,7 @@ pub fn declare(spec: &Spec, graph: &mut Graph) -> Result<Declared, GraphError> {
         }
         None => None,
     };
-    Ok(Declared { cluster, context, repository, disks, addresses })
+    Ok(Declared { cluster, context, repository, disks, file_servers, addresses })
 }
 
 /// Adds the nodes of one cluster.
@@ -182,10 +192,7 @@ impl Builder<'_> {
 
     fn disk(&mut self, disk: &Disk, compute: &Address) -> Result<Address, GraphError> {
         let name = names::part(&self.spec.deployment, &disk.name);
-        let zone = disk.zone.clone().unwrap_or_else(|| match &self.spec.place {
-            Place::Zone { zone, .. } => zone.clone(),
-            Place::Region { region, zones } => zones.first().cloned().unwrap_or_else(|| format!("{region}-a")),
-        });
+        let zone = disk.zone.clone().unwrap_or_else(|| self.spec.place.first_zone());
         let inputs = disk::Inputs {
             owner: self.owner(),
             zone: zone.clone(),
@@ -196,6 +203,25 @@ impl Builder<'_> {
         };
         let title = format!("disk {name} ({} GB, {zone})", disk.size_gigabytes);
         self.add((disk::KIND, &name), title, &inputs, vec![compute.clone().into()])
+    }
+
+    fn file_server(&mut self, server: &FileServer, needs: Vec<Address>) -> Result<Address, GraphError> {
+        let name = names::part(&self.spec.deployment, &server.name);
+        let location = server.location(&self.spec.place);
+        let network = match &self.spec.network {
+            Network::Own { .. } => self.name.clone(),
+            Network::Given { network, .. } => network.clone(),
+        };
+        let title = format!("Filestore instance {name} ({} GB, {location})", server.capacity_gibibytes);
+        let inputs = filestore::Inputs {
+            owner: self.owner(),
+            location,
+            name: name.clone(),
+            tier: server.tier.api_name().to_owned(),
+            capacity_gibibytes: server.capacity_gibibytes,
+            network,
+        };
+        self.add((filestore::KIND, &name), title, &inputs, needs.into_iter().map(Need::from).collect())
     }
 
     fn address(&mut self, name: &str, compute: &Address) -> Result<Address, GraphError> {
@@ -303,6 +329,7 @@ pub fn register(registry: &mut Behaviours, gcp: &Gcp) {
     registry.register(router::KIND, router::Routers::new(gcp));
     registry.register(account::KIND, account::Accounts::new(gcp));
     registry.register(disk::KIND, disk::Disks::new(gcp));
+    registry.register(filestore::KIND, filestore::Filestores::new(gcp));
     registry.register(address::KIND, address::Addresses::new(gcp));
     registry.register(repository::KIND, repository::Repositories::new(gcp));
     registry.register(remains::KIND, remains::Leftovers { gcp: gcp.clone(), keeps_data: false });
@@ -356,6 +383,12 @@ mod tests {
                 disk_type: Some("pd-ssd".to_owned()),
                 zone: None,
                 snapshot: true,
+            }],
+            file_servers: vec![FileServer {
+                name: "files".to_owned(),
+                tier: FileTier::BasicHdd,
+                capacity_gibibytes: 1024,
+                zone: None,
             }],
             addresses: vec!["web".to_owned()],
             load_balancers: 1,

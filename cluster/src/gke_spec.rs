@@ -10,8 +10,8 @@ pub use finding::{Finding, Level};
 pub use machines::{USUAL as USUAL_MACHINE_TYPE, smallest as smallest_machine_type};
 pub use names::{LABEL, image_repository, name, part};
 pub use spec::{
-    Channel, Declared, Disk, Gpu, GpuDriver, Network, NodePool, OtherZones, Place, PoolSize, Registry, Spec, Taint,
-    TaintEffect, is_zone, region_of,
+    Channel, Declared, Disk, FileServer, FileTier, Gpu, GpuDriver, Network, NodePool, OtherZones, Place, PoolSize,
+    Registry, Spec, Taint, TaintEffect, is_zone, region_of,
 };
 pub use told::{AddressStatus, Cloud, ClusterStatus, Data, PoolStatus};
 

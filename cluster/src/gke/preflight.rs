@@ -11,7 +11,7 @@ use providers::gcp::container::model::ServerConfig;
 use providers::gcp::{Error, Gcp};
 
 use super::whereabouts::{self, Whereabouts};
-use super::{COMPUTE, Finding, Level, Network, NodePool, Owner, Place, Spec, disk, names};
+use super::{COMPUTE, Finding, Level, Network, NodePool, Owner, Place, Spec, disk, filestore, names};
 use super::{network, things::Found, things::Thing};
 
 impl Finding {
@@ -170,8 +170,19 @@ impl Look<'_> {
             };
             async move { self.is_free(&inputs).await }
         }));
-        let (disks, (cluster, network)) = join(disks, join(cluster, network)).await;
-        disks.into_iter().chain([cluster, network]).flatten().collect()
+        let servers = join_all(self.spec.file_servers.iter().map(|wanted| {
+            let inputs = filestore::Inputs {
+                owner: owner.clone(),
+                location: wanted.location(&self.spec.place),
+                name: names::part(&self.spec.deployment, &wanted.name),
+                tier: wanted.tier.api_name().to_owned(),
+                capacity_gibibytes: wanted.capacity_gibibytes,
+                network: String::new(),
+            };
+            async move { self.is_free(&inputs).await }
+        }));
+        let ((disks, servers), (cluster, network)) = join(join(disks, servers), join(cluster, network)).await;
+        disks.into_iter().chain(servers).chain([cluster, network]).flatten().collect()
     }
 
     async fn is_free<T: Thing>(&self, thing: &T) -> Option<Finding> {
@@ -247,7 +258,8 @@ impl Look<'_> {
         };
         let pools = self.spec.node_pools.iter().flat_map(|pool| pool.zones.clone());
         let disks = self.spec.disks.iter().filter_map(|disk| disk.zone.clone());
-        let all: Vec<String> = wanted.into_iter().chain(pools).chain(disks).collect();
+        let servers = self.spec.file_servers.iter().filter_map(|server| server.zone.clone());
+        let all: Vec<String> = wanted.into_iter().chain(pools).chain(disks).chain(servers).collect();
         let missing = all.into_iter().find(|zone| !zones.contains(zone))?;
         let what = format!("there is no zone {missing} in {region}");
         Some(Finding::error("zones", what).hint(format!("there are {}", zones.join(", "))))
@@ -406,6 +418,9 @@ fn permissions(spec: &Spec) -> Vec<&'static str> {
     if !spec.disks.is_empty() {
         all.extend(["compute.disks.create", "compute.disks.delete", "compute.disks.get"]);
     }
+    if !spec.file_servers.is_empty() {
+        all.extend(["file.instances.create", "file.instances.delete", "file.instances.get"]);
+    }
     if !spec.addresses.is_empty() {
         all.extend(["compute.addresses.create", "compute.addresses.delete", "compute.addresses.get"]);
     }
@@ -426,6 +441,7 @@ fn roles_for(permissions: &[String]) -> BTreeSet<&'static str> {
         "container" => "roles/container.admin",
         "compute" => "roles/compute.admin",
         "artifactregistry" => "roles/artifactregistry.admin",
+        "file" => "roles/file.editor",
         "serviceusage" => "roles/serviceusage.serviceUsageAdmin",
         "iam" if permission.ends_with("actAs") => "roles/iam.serviceAccountUser",
         "iam" => "roles/iam.serviceAccountAdmin",

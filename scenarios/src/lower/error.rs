@@ -37,6 +37,15 @@ pub enum LowerError {
         #[source]
         source: datasets::Error,
     },
+    /// The program of the file server cannot be put where it is built.
+    #[error("write {}", path.display())]
+    Program {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The cache of images cannot be used.
     #[error("open the cache of images")]
     Store(#[from] images::StoreError),

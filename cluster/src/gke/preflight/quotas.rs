@@ -245,6 +245,7 @@ mod tests {
             service_account: None,
             node_pools: vec![pool],
             disks: Vec::new(),
+            file_servers: Vec::new(),
             addresses: Vec::new(),
             load_balancers: 1,
             claims_gigabytes: 10,
