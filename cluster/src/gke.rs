@@ -7,6 +7,7 @@ use providers::gcp::Gcp;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::gke_spec::names;
 use crate::{SECTION, context};
 
 mod account;
@@ -17,9 +18,8 @@ mod data;
 mod disk;
 mod drain;
 mod failure;
+mod filestore;
 mod find;
-mod machines;
-mod names;
 mod network;
 mod node_pool;
 mod preflight;
@@ -28,66 +28,41 @@ mod repository;
 mod router;
 mod service;
 mod shape;
-mod spec;
 mod status;
 mod subnetwork;
 mod things;
 mod whereabouts;
 
-pub use data::{Data, data};
-pub use disk::KIND as DISK;
+pub use data::data;
 pub use find::{discover, find};
-pub use machines::{USUAL as USUAL_MACHINE_TYPE, smallest as smallest_machine_type};
-pub use names::{LABEL, image_repository, name, part};
-pub use preflight::{Finding, Level, enable_compute, preflight};
-pub use spec::{
-    Channel, Disk, Gpu, GpuDriver, Network, NodePool, OtherZones, Place, PoolSize, Registry, Spec, Taint, TaintEffect,
-    is_zone, region_of,
+pub use preflight::{enable_compute, preflight};
+
+pub use crate::gke_spec::{
+    AddressStatus, Channel, Cloud, ClusterStatus, Data, Declared, Disk, FileServer, FileTier, Finding, Gpu, GpuDriver,
+    Level, Network, NodePool, OtherZones, Place, PoolSize, PoolStatus, Registry, Spec, Taint, TaintEffect, is_zone,
+    region_of,
 };
-pub use status::{AddressStatus, Cloud, ClusterStatus, PoolStatus, status};
+pub use status::status;
 
 /// The APIs that every cluster needs, and those that only some need.
 const CONTAINER: &str = "container.googleapis.com";
 const COMPUTE: &str = "compute.googleapis.com";
 const ARTIFACT_REGISTRY: &str = "artifactregistry.googleapis.com";
+const FILESTORE: &str = "file.googleapis.com";
 const IAM: &str = "iam.googleapis.com";
 const RESOURCE_MANAGER: &str = "cloudresourcemanager.googleapis.com";
 
 impl Spec {
-    /// The name of the cluster, of its network, subnetwork, router and repository, and of the context.
-    pub fn name(&self) -> String {
-        names::name(&self.deployment)
-    }
-
-    /// The service account of the nodes.
-    fn node_account(&self) -> String {
-        self.service_account.clone().unwrap_or_else(|| names::service_account(&self.project, &self.deployment))
-    }
-
     /// The APIs that it needs.
     pub(crate) fn services(&self) -> Vec<&'static str> {
         let mut services = vec![CONTAINER, COMPUTE];
         services.extend(self.registry.as_ref().map(|_| ARTIFACT_REGISTRY));
+        services.extend(self.file_servers.first().map(|_| FILESTORE));
         if self.service_account.is_none() {
             services.extend([IAM, RESOURCE_MANAGER]);
         }
         services
     }
-}
-
-/// The addresses of what [`declare`] adds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Declared {
-    /// The cluster, with the milestone `api` and the outputs `context`, `server`, `location` and `id`.
-    pub cluster: Address,
-    /// The context in the user's kubeconfig, if that is wanted.
-    pub context: Option<Address>,
-    /// The repository for images, if that is wanted.
-    pub repository: Option<Address>,
-    /// By the name in the scenario: the disk, with the outputs `handle` (as a CSI volume handle) and `zone`.
-    pub disks: BTreeMap<String, Address>,
-    /// By the name in the scenario: the static address, with the output `address`.
-    pub addresses: BTreeMap<String, Address>,
 }
 
 /// Adds everything that the cluster is made of to the graph. Pure.
@@ -113,6 +88,11 @@ pub fn declare(spec: &Spec, graph: &mut Graph) -> Result<Declared, GraphError> {
     for name in &spec.addresses {
         addresses.insert(named(name), builder.address(name, compute)?);
     }
+    let mut file_servers = BTreeMap::new();
+    for server in &spec.file_servers {
+        let needs = network.iter().chain([&services[FILESTORE]]).cloned().collect();
+        file_servers.insert(named(&server.name), builder.file_server(server, needs)?);
+    }
     let repository = match &spec.registry {
         Some(registry) => Some(builder.repository(registry, &services[ARTIFACT_REGISTRY])?),
         None => None,
@@ -120,7 +100,8 @@ pub fn declare(spec: &Spec, graph: &mut Graph) -> Result<Declared, GraphError> {
     let remains = builder.remains(network.iter().chain(&subnetwork).chain([compute]).cloned().collect())?;
     let needs = [&services[CONTAINER], &remains].into_iter().chain(&subnetwork).chain(&account);
     let cluster = builder.cluster(needs.cloned().collect())?;
-    builder.drain(&cluster, disks.values().chain(addresses.values()).cloned().collect())?;
+    let used = disks.values().chain(addresses.values()).chain(file_servers.values());
+    builder.drain(&cluster, used.cloned().collect())?;
     for pool in &spec.node_pools {
         builder.node_pool(pool, &cluster)?;
     }
@@ -130,7 +111,7 @@ pub fn declare(spec: &Spec, graph: &mut Graph) -> Result<Declared, GraphError> {
         }
         None => None,
     };
-    Ok(Declared { cluster, context, repository, disks, addresses })
+    Ok(Declared { cluster, context, repository, disks, file_servers, addresses })
 }
 
 /// Adds the nodes of one cluster.
@@ -211,10 +192,7 @@ impl Builder<'_> {
 
     fn disk(&mut self, disk: &Disk, compute: &Address) -> Result<Address, GraphError> {
         let name = names::part(&self.spec.deployment, &disk.name);
-        let zone = disk.zone.clone().unwrap_or_else(|| match &self.spec.place {
-            Place::Zone { zone, .. } => zone.clone(),
-            Place::Region { region, zones } => zones.first().cloned().unwrap_or_else(|| format!("{region}-a")),
-        });
+        let zone = disk.zone.clone().unwrap_or_else(|| self.spec.place.first_zone());
         let inputs = disk::Inputs {
             owner: self.owner(),
             zone: zone.clone(),
@@ -225,6 +203,25 @@ impl Builder<'_> {
         };
         let title = format!("disk {name} ({} GB, {zone})", disk.size_gigabytes);
         self.add((disk::KIND, &name), title, &inputs, vec![compute.clone().into()])
+    }
+
+    fn file_server(&mut self, server: &FileServer, needs: Vec<Address>) -> Result<Address, GraphError> {
+        let name = names::part(&self.spec.deployment, &server.name);
+        let location = server.location(&self.spec.place);
+        let network = match &self.spec.network {
+            Network::Own { .. } => self.name.clone(),
+            Network::Given { network, .. } => network.clone(),
+        };
+        let title = format!("Filestore instance {name} ({} GB, {location})", server.capacity_gibibytes);
+        let inputs = filestore::Inputs {
+            owner: self.owner(),
+            location,
+            name: name.clone(),
+            tier: server.tier.api_name().to_owned(),
+            capacity_gibibytes: server.capacity_gibibytes,
+            network,
+        };
+        self.add((filestore::KIND, &name), title, &inputs, needs.into_iter().map(Need::from).collect())
     }
 
     fn address(&mut self, name: &str, compute: &Address) -> Result<Address, GraphError> {
@@ -332,6 +329,7 @@ pub fn register(registry: &mut Behaviours, gcp: &Gcp) {
     registry.register(router::KIND, router::Routers::new(gcp));
     registry.register(account::KIND, account::Accounts::new(gcp));
     registry.register(disk::KIND, disk::Disks::new(gcp));
+    registry.register(filestore::KIND, filestore::Filestores::new(gcp));
     registry.register(address::KIND, address::Addresses::new(gcp));
     registry.register(repository::KIND, repository::Repositories::new(gcp));
     registry.register(remains::KIND, remains::Leftovers { gcp: gcp.clone(), keeps_data: false });
@@ -385,6 +383,12 @@ mod tests {
                 disk_type: Some("pd-ssd".to_owned()),
                 zone: None,
                 snapshot: true,
+            }],
+            file_servers: vec![FileServer {
+                name: "files".to_owned(),
+                tier: FileTier::BasicHdd,
+                capacity_gibibytes: 1024,
+                zone: None,
             }],
             addresses: vec!["web".to_owned()],
             load_balancers: 1,

@@ -24,6 +24,8 @@ pub use find::{Seen, find, list};
 
 /// Where a node keeps the folders of volumes.
 const VOLUMES: &str = "/var/lib/infra/volumes";
+/// Where the nodes of a cluster of several keep the folders of volumes that all of them see: a folder of this machine.
+const SHARED: &str = "/var/lib/infra/shared";
 
 /// A kind cluster that a deployment wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,7 +102,7 @@ pub fn declare(spec: &Spec, graph: &mut Graph) -> Result<Declared, GraphError> {
     Ok(Declared { cluster, context })
 }
 
-/// The address of a folder of the cluster's only node.
+/// The address of a folder of the cluster's only node, or of all its nodes.
 pub fn folder_address(name: &str) -> Address {
     Address::new(folder::KIND, name)
 }
@@ -110,10 +112,15 @@ pub fn folder_path(name: &str) -> String {
     format!("{VOLUMES}/{name}")
 }
 
-/// Adds a folder of the cluster's only node, for a volume, to the graph. Pure; returns its address.
+/// The path of a folder that all nodes of a cluster of several see.
+pub fn shared_path(name: &str) -> String {
+    format!("{SHARED}/{name}")
+}
+
+/// Adds a folder for a volume to the graph: of the cluster's only node, or of all of them. Pure; returns its address.
 pub fn declare_folder(spec: &Spec, name: &str, folder: &str, graph: &mut Graph) -> Result<Address, GraphError> {
     let cluster = Address::new(cluster::KIND, spec.name());
-    let mut node = Node::new(folder_address(name), format!("folder {name} of the node"), "volumes");
+    let mut node = Node::new(folder_address(name), folder::title(name, folder), "volumes");
     node.inputs = json!(folder::Inputs { cluster: spec.name(), folder: folder.to_owned() });
     node.needs = vec![Need::milestone(cluster.clone(), cluster::NODES)];
     node.within = Some(cluster);

@@ -8,6 +8,8 @@ mod context;
 mod failure;
 #[cfg(feature = "gcp")]
 pub mod gke;
+#[cfg_attr(not(feature = "gcp"), allow(dead_code, reason = "only what calls Google needs all of it"))]
+pub mod gke_spec;
 pub mod kind;
 mod ports;
 pub mod sandbox;

@@ -11,7 +11,9 @@ use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 
 use crate::commands::completions::{deployments, scenarios};
 
-pub use cloud::{Preflight, Simulator, SimulatorCommand, SimulatorGcp, Token};
+pub use cloud::{Preflight, Simulator, Token};
+#[cfg(feature = "gcp")]
+pub use cloud::{SimulatorCommand, SimulatorGcp};
 pub use destroy::Destroy;
 
 /// The whole command line.

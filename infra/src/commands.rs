@@ -17,6 +17,7 @@ pub mod recover;
 pub mod report;
 pub mod sandbox;
 pub mod schema;
+#[cfg(feature = "gcp")]
 pub mod simulator;
 pub mod status;
 pub mod token;

@@ -2,46 +2,35 @@
 
 use std::collections::BTreeSet;
 use std::env;
-use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 
 use engine::Inventory;
-use providers::gcp::{self, Credentials, Gcp};
 use scenarios::GcpTarget;
 
-use crate::report::{Exit, Problem};
+#[cfg(not(feature = "gcp"))]
+mod left_out;
+#[cfg(feature = "gcp")]
+mod sdk;
 
-/// The variable with one address that stands for every API: that of `infra simulator gcp`.
-pub const ENDPOINT: &str = "INFRA_GCP_ENDPOINT";
-/// The variable with how much faster the time of that address passes.
-pub const PACE: &str = "INFRA_GCP_PACE";
-/// The variables with a token that is used as it is, and never renewed.
-const TOKENS: [&str; 2] = ["GOOGLE_OAUTH_ACCESS_TOKEN", "CLOUDSDK_AUTH_ACCESS_TOKEN"];
+#[cfg(not(feature = "gcp"))]
+pub use left_out::*;
+#[cfg(feature = "gcp")]
+pub use sdk::*;
+
+use crate::report::{Exit, Problem};
 
 /// How this process speaks to Google Cloud. Nothing is read before it is needed.
 pub struct Google {
     project: Option<String>,
     location: Option<String>,
-    /// In place of what the environment says.
-    rehearsed: Option<gcp::Settings>,
-    client: OnceLock<Gcp>,
+    #[cfg_attr(not(feature = "gcp"), allow(dead_code, reason = "there is none"))]
+    connection: Connection,
 }
 
 impl Google {
     /// As the options say it, and the environment where they say nothing.
     pub fn new(project: Option<String>, location: Option<String>) -> Self {
-        Self { project, location, rehearsed: None, client: OnceLock::new() }
-    }
-
-    /// As a rehearsal has it, whatever the environment says.
-    pub fn rehearsed(settings: gcp::Settings, location: Option<String>) -> Self {
-        Self { project: Some(settings.project.clone()), location, rehearsed: Some(settings), client: OnceLock::new() }
-    }
-
-    /// Whether it is a simulated cloud that ends with this command.
-    pub fn is_rehearsed(&self) -> bool {
-        self.rehearsed.is_some()
+        Self { project, location, connection: Connection::default() }
     }
 
     /// The project that is meant where the scenario says none.
@@ -68,32 +57,6 @@ impl Google {
             location: self.location(),
             token_program: vec![program, "token".to_owned()],
         }
-    }
-
-    /// The client; nothing is asked before it is used.
-    pub fn client(&self) -> Result<&Gcp, Problem> {
-        if let Some(client) = self.client.get() {
-            return Ok(client);
-        }
-        let settings = match &self.rehearsed {
-            Some(settings) => settings.clone(),
-            None => self.of_environment()?,
-        };
-        let client = Gcp::new(settings)?;
-        Ok(self.client.get_or_init(|| client))
-    }
-
-    fn of_environment(&self) -> Result<gcp::Settings, Problem> {
-        let credentials = match TOKENS.into_iter().find_map(text) {
-            Some(token) => Credentials::Token(token),
-            None => Credentials::application_default(|name: &str| -> Option<OsString> { env::var_os(name) }),
-        };
-        let pace = text(PACE).map_or(Ok(1.0), |text| {
-            let wrong = || Problem::usage(format!("use {text:?} of {PACE} as a factor: it is no number above 0"));
-            text.parse().ok().filter(|pace: &f64| pace.is_finite() && *pace > 0.0).ok_or_else(wrong)
-        })?;
-        let project = self.project().unwrap_or_default();
-        Ok(gcp::Settings { project, credentials, endpoint: text(ENDPOINT), pace })
     }
 
     /// The project, where a command cannot do without one and no scenario says it.

@@ -9,6 +9,7 @@ mod launcher;
 mod prepare;
 mod receipt;
 mod record;
+#[cfg(feature = "gcp")]
 mod rehearsal;
 mod report;
 mod saved;
@@ -69,7 +70,7 @@ fn run(arguments: Arguments) -> Result<Exit, Problem> {
     let runtime = runtime.worker_threads(2).thread_stack_size(STACK_BYTES).enable_all().build()?;
     let ended = runtime.block_on(async {
         if rehearses {
-            return Box::pin(rehearsal::run(arguments.command, faults, settings)).await;
+            return rehearse(arguments.command, faults, settings).await;
         }
         match arguments.command {
             Command::Apply(command) => commands::apply::run(command, &settings).await,
@@ -87,7 +88,10 @@ fn run(arguments: Arguments) -> Result<Exit, Problem> {
             Command::Unlock(command) => commands::unlock::run(command, &settings).await,
             Command::Images(command) => commands::images::run(command.command.as_ref(), &settings).await,
             Command::Sandbox(command) => commands::sandbox::run(command.command, &settings).await,
+            #[cfg(feature = "gcp")]
             Command::Simulator(command) => commands::simulator::run(command.command, &settings).await,
+            #[cfg(not(feature = "gcp"))]
+            Command::Simulator(_) => Err(google::left_out()),
             Command::Token(_) => commands::token::run(&settings).await,
             Command::Doctor(command) => commands::doctor::run(command, &settings).await,
             Command::Completions(_) | Command::Man(_) | Command::Schema(_) => unreachable!("they need no settings"),
@@ -96,4 +100,15 @@ fn run(arguments: Arguments) -> Result<Exit, Problem> {
     // A second interrupt abandons what runs; blocking work must not keep the process alive then.
     runtime.shutdown_background();
     ended
+}
+
+#[cfg(feature = "gcp")]
+async fn rehearse(command: Command, faults: Option<u64>, settings: Settings) -> Result<Exit, Problem> {
+    Box::pin(rehearsal::run(command, faults, settings)).await
+}
+
+#[cfg(not(feature = "gcp"))]
+#[allow(clippy::unused_async, reason = "the whole program waits here")]
+async fn rehearse(_: Command, _: Option<u64>, _: Settings) -> Result<Exit, Problem> {
+    Err(google::left_out())
 }

@@ -76,7 +76,7 @@ pub struct Prepared {
     /// What the plan follows from.
     pub basis: Basis,
     /// The cluster that is wanted, where it is one of GKE.
-    pub gke: Option<cluster::gke::Spec>,
+    pub gke: Option<cluster::gke_spec::Spec>,
 }
 
 impl Request {
@@ -132,7 +132,7 @@ pub async fn cloud(
     request: &Request,
     inventory: &Inventory,
     settings: &Settings,
-) -> Result<(Provider, Option<cluster::gke::Spec>), Problem> {
+) -> Result<(Provider, Option<cluster::gke_spec::Spec>), Problem> {
     let provider = request.provider(inventory, settings)?;
     if provider != Provider::Gke {
         return Ok((provider, None));

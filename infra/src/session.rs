@@ -177,9 +177,7 @@ pub fn registry(
         ..images::Options::default()
     };
     if is_google {
-        let google = settings.google.client()?;
-        cluster::gke::register(&mut registry, google);
-        images.logins = Some(Arc::new(google.clone()));
+        google::register(settings, &mut registry, &mut images)?;
     }
     images::register(&mut registry, &settings.docker, &images);
     workloads::register(&mut registry, &clients(settings, is_google)?, vault);
@@ -188,7 +186,7 @@ pub fn registry(
 
 /// Clients of Kubernetes. Those of Google's clusters get their tokens from this process.
 pub fn clients(settings: &Settings, is_google: bool) -> Result<Clients, Problem> {
-    Ok(if is_google { Clients::with_tokens(Arc::new(settings.google.client()?.clone())) } else { Clients::default() })
+    if is_google { google::clients(settings) } else { Ok(Clients::default()) }
 }
 
 /// The client of a deployment's cluster.

@@ -13,7 +13,7 @@
 
 mod lease;
 mod segments;
-#[cfg(test)]
+#[cfg(all(test, feature = "shared"))]
 mod tests;
 
 use std::path::PathBuf;

@@ -18,6 +18,7 @@ pub mod container;
 mod credentials;
 mod error;
 mod exchange;
+mod filestore;
 mod leftovers;
 mod operation;
 mod project;
@@ -27,6 +28,7 @@ mod tokens;
 pub use artifacts::Repository;
 pub use credentials::Credentials;
 pub use error::{Error, Shortfall};
+pub use filestore::FileServer;
 pub use leftovers::{Left, LeftKind};
 pub use operation::Limits;
 pub use project::{BillingInfo, ProjectInfo, ServiceAccount};
@@ -78,6 +80,7 @@ pub(crate) enum Service {
     /// Calls to Compute Engine that wait there for the end of an operation: they keep no others waiting.
     ComputeWait,
     ArtifactRegistry,
+    Filestore,
     Usage,
     ResourceManager,
     Iam,
@@ -90,6 +93,7 @@ impl Service {
             Self::Container => "container.googleapis.com",
             Self::Compute | Self::ComputeWait => "compute.googleapis.com",
             Self::ArtifactRegistry => "artifactregistry.googleapis.com",
+            Self::Filestore => "file.googleapis.com",
             Self::Usage => "serviceusage.googleapis.com",
             Self::ResourceManager => "cloudresourcemanager.googleapis.com",
             Self::Iam => "iam.googleapis.com",

@@ -35,6 +35,8 @@ pub struct Configuration {
     pub nodes: usize,
     /// A folder of the machine that every node sees, read-only.
     pub mount: (PathBuf, String),
+    /// A folder of the machine that every node sees and writes to, if that is wanted.
+    pub shared: Option<(PathBuf, String)>,
     /// Ports of 127.0.0.1 that lead to ports of the control plane's node.
     pub ports: Vec<(u16, u16)>,
 }
@@ -58,6 +60,10 @@ impl Configuration {
             lines.push(format!("  - hostPath: {}", quoted(&host.to_string_lossy())));
             lines.push(format!("    containerPath: {}", quoted(container)));
             lines.push("    readOnly: true".to_owned());
+            if let Some((host, container)) = &self.shared {
+                lines.push(format!("  - hostPath: {}", quoted(&host.to_string_lossy())));
+                lines.push(format!("    containerPath: {}", quoted(container)));
+            }
             if index == 0 && !self.ports.is_empty() {
                 lines.push("  extraPortMappings:".to_owned());
                 for (local, node) in &self.ports {
@@ -202,6 +208,7 @@ mod tests {
         let configuration = Configuration {
             nodes: 3,
             mount: (PathBuf::from("/home/me/.local/state/infra: a"), "/etc/infra/deployment/demo".to_owned()),
+            shared: Some((PathBuf::from("/home/me/.local/state/shared"), "/var/lib/infra/shared".to_owned())),
             ports: vec![(8080, 30080)],
         };
         insta::assert_snapshot!(configuration.render());
@@ -210,7 +217,7 @@ mod tests {
     #[test]
     fn the_configuration_of_one_node() {
         let mount = (PathBuf::from("/state/owner"), "/etc/infra/deployment/demo".to_owned());
-        insta::assert_snapshot!(Configuration { nodes: 1, mount, ports: Vec::new() }.render());
+        insta::assert_snapshot!(Configuration { nodes: 1, mount, shared: None, ports: Vec::new() }.render());
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The outside world, one client each: calls, error mapping, retry, wait, labels; no policy and no engine.
 
-#[cfg(feature = "blobs")]
 pub mod blobs;
 pub mod credentials;
 pub mod docker;

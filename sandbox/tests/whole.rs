@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         alone!(nodes::pods_are_spread_over_nodes_and_move_when_one_goes),
         alone!(nodes::a_volume_for_one_node_is_on_one_node_at_a_time),
         alone!(nodes::a_disk_is_a_folder_that_outlives_its_cluster),
+        alone!(nodes::a_file_server_in_the_cluster_exports_what_its_ready_pod_has),
         alone!(nodes::another_process_changes_the_nodes),
         alone!(nodes::nodes_stay_as_they_are_over_a_restart),
         alone!(nodes::a_pod_that_does_not_tolerate_a_taint_goes),

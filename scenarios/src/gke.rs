@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cluster::gke::{Channel, Disk, Gpu, Taint};
+use cluster::gke_spec::{Channel, Disk, FileServer, Gpu, Taint};
 
 /// The part of a cluster that only GKE understands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct GkePart {
     pub service_account: Option<String>,
     /// Disks that stand alone.
     pub disks: Vec<BoundDisk>,
+    /// Instances of Filestore.
+    pub filestores: Vec<BoundFilestore>,
     /// Static addresses.
     pub addresses: Vec<StaticAddress>,
     /// Where the repository for images is; the region of the cluster where it is not said.
@@ -100,6 +102,15 @@ pub struct BoundDisk {
     pub disk: Disk,
     /// The claim that it is bound to.
     pub claim: Option<Object>,
+}
+
+/// An instance of Filestore, and the claim that it serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BoundFilestore {
+    /// The instance.
+    pub server: FileServer,
+    /// The claim that it is bound to.
+    pub claim: Object,
 }
 
 /// A static address, and the Service of type `LoadBalancer` that answers there.

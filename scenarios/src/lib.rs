@@ -22,7 +22,8 @@ pub use lower::{GcpTarget, LowerError, Lowered, ServiceAddress, Target, lower};
 pub use manifest::{Identity, Manifest};
 pub use report::{Problem, Report};
 pub use scenario::{
-    BoundDisk, Check, CheckKind, Cluster, CopiedFiles, GkePart, Image, ImageSource, KindPart, LocalPort, NodeSize,
-    Object, PoolPart, Provider, Scenario, ServicePort, StaticAddress, Step, WantedPoolSize, WantedZones,
+    BoundDisk, BoundFilestore, Check, CheckKind, Cluster, CopiedFiles, GkePart, Image, ImageSource, KindPart,
+    LocalPort, NodeSize, Object, PoolPart, Provider, Scenario, ServicePort, StaticAddress, Step, WantedPoolSize,
+    WantedZones,
 };
 pub use schema::SCHEMA;

@@ -2,6 +2,7 @@
 
 mod datasets;
 mod error;
+mod file_server;
 mod gke;
 mod images;
 mod objects;
@@ -16,12 +17,12 @@ use cluster::PortMapping;
 use engine::{Address, Graph};
 use serde::Serialize;
 use serde_json::Value;
-use workloads::{DiskVolume, NodeVolume, StaticAddress, Vault};
+use workloads::{DiskVolume, NodeVolume, SharedVolume, StaticAddress, Vault};
 
 pub use error::LowerError;
 pub use gke::GcpTarget;
 
-use crate::scenario::{Provider, Scenario};
+use crate::scenario::{Image, Provider, Scenario};
 use images::Prepared;
 use ports::Ports;
 
@@ -62,7 +63,7 @@ pub struct Lowered {
     /// What is called otherwise than before: the address before, and the one now.
     pub moved: Vec<(Address, Address)>,
     /// On GKE, the cluster that is wanted: what a preflight looks at.
-    pub gke: Option<cluster::gke::Spec>,
+    pub gke: Option<cluster::gke_spec::Spec>,
 }
 
 /// Where a port of a Service answers.
@@ -84,7 +85,7 @@ pub struct ServiceAddress {
 /// that exists. A data set that is nowhere on this machine is downloaded. The same scenario, files and target give the same graph.
 pub async fn lower(scenario: &Scenario, target: &Target) -> Result<Lowered, LowerError> {
     let datasets = datasets::locate(scenario, &target.cache).await?;
-    let images = images::prepare(scenario, &datasets, &target.cache).await?;
+    let images = images::prepare(&wanted_images(scenario, target)?, &datasets, &target.cache).await?;
     let mut ports = ports::assign(scenario, held_ports(scenario, target).as_deref());
     let vault = vault(&target.deployment_folder)?;
 
@@ -108,6 +109,15 @@ pub async fn lower(scenario: &Scenario, target: &Target) -> Result<Lowered, Lowe
     Ok(Lowered { graph, vault, addresses, warnings, moved, gke: cluster })
 }
 
+/// The images of the scenario, and those that the target needs besides.
+fn wanted_images(scenario: &Scenario, target: &Target) -> Result<Vec<Image>, LowerError> {
+    let mut images = scenario.images.clone();
+    if target.provider == Provider::Gke && gke::needs_file_servers(scenario) {
+        images.push(file_server::image(scenario, &target.cache)?);
+    }
+    Ok(images)
+}
+
 /// What the objects need to know of the cluster.
 struct Parts {
     cluster: Address,
@@ -117,17 +127,27 @@ struct Parts {
     volumes: Vec<NodeVolume>,
     /// Claims that disks serve.
     disks: Vec<DiskVolume>,
+    /// Claims that file servers serve.
+    shared: Vec<SharedVolume>,
     /// Whether Services of type `LoadBalancer` get addresses of their own.
     load_balancers: bool,
     /// Which addresses some of them shall have.
     static_addresses: Vec<StaticAddress>,
-    gke: Option<cluster::gke::Spec>,
+    gke: Option<cluster::gke_spec::Spec>,
 }
 
 impl Parts {
     fn new(cluster: Address, images: BTreeMap<String, Address>) -> Self {
-        let (volumes, disks, static_addresses) = (Vec::new(), Vec::new(), Vec::new());
-        Self { cluster, images, volumes, disks, load_balancers: false, static_addresses, gke: None }
+        Self {
+            cluster,
+            images,
+            volumes: Vec::new(),
+            disks: Vec::new(),
+            shared: Vec::new(),
+            load_balancers: false,
+            static_addresses: Vec::new(),
+            gke: None,
+        }
     }
 }
 
@@ -162,17 +182,28 @@ fn in_the_sandbox(
 
 fn on_gke(scenario: &Scenario, target: &Target, images: &[Prepared], graph: &mut Graph) -> Result<Parts, LowerError> {
     let spec = gke::spec(scenario, target, images.iter().any(Prepared::needs_a_place))?;
-    let declared = cluster::gke::declare(&spec, graph)?;
+    let declared = declare_gke(&spec, graph)?;
     let places = images::declare_pushed(images, &target.deployment, declared.repository.as_ref(), graph, |image| {
         gke::image_repository(&spec, image)
     })?;
     Ok(Parts {
         disks: gke::disks(scenario, &declared.disks),
+        shared: gke::shared(scenario, &declared.file_servers),
         load_balancers: true,
         static_addresses: gke::static_addresses(scenario, &declared.addresses),
         gke: Some(spec),
         ..Parts::new(declared.cluster, places)
     })
+}
+
+#[cfg(feature = "gcp")]
+fn declare_gke(spec: &cluster::gke_spec::Spec, graph: &mut Graph) -> Result<cluster::gke_spec::Declared, LowerError> {
+    Ok(cluster::gke::declare(spec, graph)?)
+}
+
+#[cfg(not(feature = "gcp"))]
+fn declare_gke(_: &cluster::gke_spec::Spec, _: &mut Graph) -> Result<cluster::gke_spec::Declared, LowerError> {
+    Err(LowerError::WithoutGoogle)
 }
 
 /// The private kubeconfig of the deployment's cluster.

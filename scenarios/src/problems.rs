@@ -4,7 +4,7 @@ use crate::report::{Problem, Report};
 use crate::yaml::Mark;
 
 /// So many words are named where none is near to what was written.
-const MOST_NAMED: usize = 24;
+const MOST_NAMED: usize = 30;
 
 /// A text file with the name that a person knows it by.
 #[derive(Debug)]

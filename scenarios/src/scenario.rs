@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use engine::Address;
 
-pub use crate::gke::{BoundDisk, GkePart, Object, PoolPart, StaticAddress, WantedPoolSize, WantedZones};
+pub use crate::gke::{
+    BoundDisk, BoundFilestore, GkePart, Object, PoolPart, StaticAddress, WantedPoolSize, WantedZones,
+};
 use crate::manifest::Manifest;
 use crate::report::Problem;
 

@@ -97,6 +97,80 @@ async fn what_the_scenario_says_of_gke_becomes_its_cluster() {
     assert_eq!(service["loadBalancerIP"], json!({ "$output": ["gcp-address/infra-demo-web", "address"] }));
 }
 
+/// The scenario that says everything, without what is not there.
+fn everything() -> scenarios::Scenario {
+    let scenario = load(Path::new("tests/fixtures/good-everything")).unwrap_or_else(|report| panic!("{report}"));
+    scenarios::Scenario { images: Vec::new(), checks: Vec::new(), ..scenario }
+}
+
+fn needs(node: &Node) -> Vec<String> {
+    node.needs.iter().map(|need| need.address.to_string()).collect()
+}
+
+#[tokio::test]
+async fn on_gke_a_claim_for_several_nodes_is_served_by_a_file_server_on_a_disk_of_its_own() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let target = Target { provider: Provider::Gke, ..target(cache.path()) };
+    let lowered = lower(&everything(), &target).await.expect("a graph");
+    let graph = &lowered.graph;
+    let disks = lowered.gke.expect("a cluster").disks;
+    let disk = disks.iter().find(|disk| disk.name.starts_with("shared-")).expect("a disk");
+    assert_eq!(disk.size_gigabytes, 10, "a disk has at least ten");
+    let server = format!("infra-file-servers/{}", disk.name);
+    let volume = node(graph, "object/persistentvolume/infra.demo.shared");
+    let spec = &volume.inputs["manifest"]["spec"];
+    let service = format!("object/service/{server}");
+    assert_eq!(spec["nfs"], json!({ "server": { "$output": [service, "cluster_ip"] }, "path": "/export" }));
+    assert_eq!(spec["accessModes"], json!(["ReadWriteMany"]));
+    assert!(spec["mountOptions"].as_array().is_some_and(|options| options.contains(&json!("mountport=2049"))));
+    // Nothing is mounted before the server serves.
+    let needed = needs(volume);
+    assert!(needed.contains(&service) && needed.contains(&format!("ready/deployment/{server}")), "{needed:?}");
+    let pod = &node(graph, &format!("object/deployment/{server}")).inputs["manifest"]["spec"]["template"]["spec"];
+    assert_eq!(pod["containers"][0]["image"], json!({ "$output": ["push/infra-nfs-server", "reference"] }));
+    let of_server = node(graph, &format!("object/persistentvolume/infra.infra-file-servers.{}", disk.name));
+    let handle = format!("gcp-disk/infra-demo-{}", disk.name);
+    assert_eq!(of_server.inputs["manifest"]["spec"]["csi"]["volumeHandle"], json!({ "$output": [handle, "handle"] }));
+    let claim = &node(graph, "object/persistentvolumeclaim/demo/shared").inputs["manifest"]["spec"];
+    assert_eq!((&claim["volumeName"], &claim["storageClassName"]), (&json!("infra.demo.shared"), &json!("")));
+}
+
+#[tokio::test]
+async fn a_claim_for_several_nodes_takes_the_disk_or_the_filestore_instance_that_the_scenario_names() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let target = Target { provider: Provider::Gke, ..target(cache.path()) };
+    let mut scenario = everything();
+    scenario.cluster.gke.disks[0].claim =
+        Some(scenarios::Object { namespace: "demo".to_owned(), name: "shared".to_owned() });
+    let lowered = lower(&scenario, &target).await.expect("a graph");
+    let graph = &lowered.graph;
+    let disks: Vec<String> = lowered.gke.expect("a cluster").disks.into_iter().map(|disk| disk.name).collect();
+    assert_eq!(disks, ["data"], "no other disk is made");
+    let volumes = graph.nodes().filter(|node| node.inputs["manifest"]["spec"]["csi"].is_object());
+    let of_disk: Vec<&Value> = volumes.map(|node| &node.inputs["manifest"]["spec"]["csi"]["volumeHandle"]).collect();
+    assert_eq!(of_disk, [&json!({ "$output": ["gcp-disk/infra-demo-data", "handle"] })]);
+    let volume = node(graph, "object/persistentvolume/infra.demo.files");
+    let made_by = "gcp-filestore/infra-demo-files";
+    let nfs = json!({ "server": { "$output": [made_by, "address"] }, "path": { "$output": [made_by, "path"] } });
+    assert_eq!(volume.inputs["manifest"]["spec"]["nfs"], nfs);
+    assert!(needs(volume).contains(&made_by.to_owned()));
+    assert!(needs(node(graph, made_by)).contains(&"gcp-service/file.googleapis.com".to_owned()));
+}
+
+#[tokio::test]
+async fn on_kind_a_claim_for_several_nodes_is_a_folder_that_all_of_them_see() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let graph = lower(&everything(), &target(cache.path())).await.expect("a graph").graph;
+    let volume = node(&graph, "object/persistentvolume/infra.demo.shared");
+    assert_eq!(
+        volume.inputs["manifest"]["spec"]["hostPath"],
+        json!({ "path": "/var/lib/infra/shared/demo/shared", "type": "Directory" })
+    );
+    assert_eq!(node(&graph, "node-folder/demo/shared").title, "folder demo/shared of all nodes");
+    let claim = &node(&graph, "object/persistentvolumeclaim/demo/data").inputs["manifest"]["spec"];
+    assert!(claim["volumeName"].is_null(), "one node's claims are the provisioner's");
+}
+
 #[tokio::test]
 async fn the_sandbox_has_as_many_nodes_as_the_scenario_asks_for() {
     let cache = tempfile::tempdir().expect("a folder");

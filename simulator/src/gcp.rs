@@ -14,6 +14,7 @@ mod compute;
 mod container;
 mod controllers;
 mod fields;
+mod filestore;
 mod iam;
 mod oauth;
 mod operations;

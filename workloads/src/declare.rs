@@ -1,3 +1,4 @@
+mod file_server;
 mod volumes;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +11,8 @@ use serde_json::{Value, json};
 use crate::manifest::{self, References, is_workload};
 use crate::spec::{Check, NodePort, Spec, StaticAddress, Step};
 use crate::vault::Vault;
+
+pub use file_server::claim as file_server_claim;
 
 /// Why manifests cannot be put into a graph.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -92,7 +95,8 @@ fn objects(spec: &Spec) -> Result<Vec<Declared>, DeclareError> {
     let mut objects = Vec::new();
     let mut places: BTreeMap<Address, String> = BTreeMap::new();
     let scopes = cluster_scoped_custom_kinds(spec);
-    for document in &spec.manifests {
+    let servers = file_server::manifests(spec);
+    for document in spec.manifests.iter().chain(&servers) {
         for value in manifest::flatten(&document.value) {
             let object = prepare(spec, &scopes, value, document)?;
             if let Some(first) = places.insert(object.address.clone(), object.place.clone()) {

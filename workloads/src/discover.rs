@@ -36,8 +36,12 @@ impl Discover for InCluster {
         let looks = kinds.iter().map(|kind| objects(&client, kind, deployment.name()));
         let mut all = Vec::new();
         for objects in join_all(looks).await {
-            let objects = objects?.into_iter();
-            all.extend(objects.filter_map(|metadata| discovered(metadata, deployment, cluster)));
+            for metadata in objects? {
+                let Some((identity, found)) = discovered(metadata, deployment, cluster) else { continue };
+                let outputs: Outputs = serde_json::from_value(found.outputs.clone())?;
+                let outputs = outputs.with_address(&client, &identity, &found.node.inputs["manifest"]).await?;
+                all.push(Discovered { outputs: json!(outputs), ..found });
+            }
         }
         // The API server names its kinds in no certain order.
         all.sort_by(|one, other| one.node.address.cmp(&other.node.address));
@@ -54,7 +58,7 @@ async fn objects(client: &Client, kind: &Kind, deployment: &str) -> Result<Vec<O
     }
 }
 
-fn discovered(metadata: ObjectMeta, deployment: &Deployment, cluster: &Address) -> Option<Discovered> {
+fn discovered(metadata: ObjectMeta, deployment: &Deployment, cluster: &Address) -> Option<(Identity, Discovered)> {
     let manifest = annotated(metadata.annotations.as_ref()?)?;
     let identity = Identity::of(&manifest)?;
     // Controllers copy labels and annotations to what they make.
@@ -65,7 +69,7 @@ fn discovered(metadata: ObjectMeta, deployment: &Deployment, cluster: &Address) 
     let mut node = object_of(&identity, &deployment.kubeconfig(), &manifest);
     node.needs = vec![Need::milestone(cluster.clone(), "api")];
     node.within = Some(cluster.clone());
-    Some(Discovered { node, outputs: json!(Outputs::of(metadata)) })
+    Some((identity, Discovered { node, outputs: json!(Outputs::of(metadata)) }))
 }
 
 #[cfg(test)]
@@ -91,7 +95,7 @@ mod tests {
         let manifest =
             json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "demo"}});
         let found = |name, manager| discovered(metadata(name, manager, &manifest), &deployment, &cluster);
-        let object = found("web", "infra").expect("it is ours");
+        let (_, object) = found("web", "infra").expect("it is ours");
         assert_eq!(object.node.address.to_string(), "object/deployment/demo/web");
         assert_eq!(object.node.inputs["manifest"], manifest);
         assert_eq!(object.node.within, Some(cluster.clone()));

@@ -28,7 +28,7 @@ mod status;
 mod vault;
 
 pub use check::CheckError;
-pub use declare::{DeclareError, declare};
+pub use declare::{DeclareError, declare, file_server_claim};
 pub use discover::discover;
 pub use failure::ObjectError;
 pub use forward::forward;
@@ -36,7 +36,10 @@ pub use load_balancer::{LoadBalancer, load_balancers};
 pub use logs::{Line, LogSelection, logs};
 pub use manifest::DEPLOYMENT_LABEL;
 pub use ready::ReadyError;
-pub use spec::{Check, DiskVolume, Expectation, Manifest, NodePort, NodeVolume, Question, Spec, StaticAddress, Step};
+pub use spec::{
+    Check, DiskVolume, Expectation, FileServer, Manifest, NodePort, NodeVolume, Question, SharedVolume, Spec,
+    StaticAddress, Step,
+};
 pub use status::{PodStatus, WorkloadStatus, status};
 pub use vault::{SEAL, Unknown, Vault};
 

@@ -16,6 +16,9 @@ use crate::manifest::{DEPLOYMENT_LABEL, annotate, deployment_of};
 use crate::vault::Vault;
 use crate::{drift, immutable, leave, owned};
 
+/// The annotation of a service whose address others are told: by it, the address is asked for after it was applied.
+pub(crate) const GIVES_ADDRESS: &str = "infra/gives-address";
+
 /// So many objects that somebody changed are read at once.
 const CLOSER_LOOKS: usize = 16;
 
@@ -42,6 +45,9 @@ pub(crate) struct Outputs {
     pub(crate) uid: String,
     /// A hash over the fields that we own.
     pub(crate) owned: String,
+    /// The address of a service that gives it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) cluster_ip: Option<String>,
 }
 
 impl Outputs {
@@ -51,7 +57,23 @@ impl Outputs {
             owned: owned::hash(&metadata),
             revision: metadata.resource_version.unwrap_or_default(),
             uid: metadata.uid.unwrap_or_default(),
+            cluster_ip: None,
         }
+    }
+
+    /// With the address of a service that gives it. Every service has one from the call that makes it on.
+    pub(crate) async fn with_address(
+        self,
+        client: &Client,
+        identity: &Identity,
+        manifest: &Value,
+    ) -> Result<Self, KubernetesError> {
+        if manifest["metadata"]["annotations"][GIVES_ADDRESS].is_null() {
+            return Ok(self);
+        }
+        let found = client.patiently(|| client.get(identity)).await?;
+        let address = found.and_then(|service| service["spec"]["clusterIP"].as_str().map(str::to_owned));
+        Ok(Self { cluster_ip: address, ..self })
     }
 }
 
@@ -267,7 +289,8 @@ impl Object {
         annotate(&mut manifest, &inputs.manifest);
         let applied = client.patiently(|| client.apply(identity, &manifest, conflicts)).await;
         let metadata = applied.map_err(|source| ObjectError::apply(identity, source))?;
-        Ok(json!(Outputs::of(metadata)))
+        let outputs = Outputs::of(metadata).with_address(client, identity, &inputs.manifest).await;
+        Ok(json!(outputs.map_err(|source| ObjectError::apply(identity, source))?))
     }
 
     async fn remove(&self, context: &Context, client: &Client, inputs: &Inputs) -> Result<Vec<Gone>, ObjectError> {

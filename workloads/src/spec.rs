@@ -24,10 +24,12 @@ pub struct Spec {
     pub images: BTreeMap<String, Address>,
     /// Service ports that answer on a local port.
     pub node_ports: Vec<NodePort>,
-    /// Claims that a folder of the only node serves, so that they wait for no provisioner.
+    /// Claims that a folder of the only node serves, or one that all nodes share, so that they wait for no provisioner.
     pub volumes: Vec<NodeVolume>,
     /// Claims that a disk of the cloud serves, which stands alone.
     pub disks: Vec<DiskVolume>,
+    /// Claims that a file server serves, so that pods on all nodes share what is in them.
+    pub shared: Vec<SharedVolume>,
     /// Whether the cluster gives each `LoadBalancer` service an address of its own.
     pub load_balancers: bool,
     /// The addresses that some of them shall have.
@@ -36,7 +38,7 @@ pub struct Spec {
     pub checks: Vec<Check>,
 }
 
-/// A claim, and the folder of the cluster's only node that serves it.
+/// A claim, and the folder of the cluster's only node, or of all its nodes, that serves it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeVolume {
     /// The claim's namespace.
@@ -60,6 +62,34 @@ pub struct DiskVolume {
     pub size_gigabytes: u32,
     /// The node of the graph that makes the disk, with the outputs `handle` and `zone`.
     pub made_by: Address,
+}
+
+/// A claim that pods on all nodes share, and the file server that serves it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedVolume {
+    /// The claim's namespace.
+    pub namespace: String,
+    /// The claim's name.
+    pub claim: String,
+    /// How much there is room for.
+    pub size_gigabytes: u32,
+    /// What serves it.
+    pub server: FileServer,
+}
+
+/// A server that is spoken to by NFS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileServer {
+    /// A pod of infra's own program, which serves the disk that [`file_server_claim`](crate::file_server_claim) is bound to.
+    InCluster {
+        /// The name in [`Spec::images`] of its image.
+        image: String,
+    },
+    /// One of the cloud.
+    InCloud {
+        /// The node of the graph that makes it, with the outputs `address` and `path`.
+        made_by: Address,
+    },
 }
 
 /// A service of type `LoadBalancer`, and its address.

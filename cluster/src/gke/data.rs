@@ -3,10 +3,10 @@
 use engine::{Address, Discovered, Held, Inventory, Node};
 use futures::future::try_join_all;
 use providers::gcp::{Error, Gcp, Left, LeftKind};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Owner, disk, names, remains};
+use super::{Data, Owner, disk, names, remains};
 use crate::SECTION;
 
 /// US dollars for a GB and month, by Google's list prices in us-central1. Other regions cost up to half as much more.
@@ -17,33 +17,6 @@ const PRICES: [(&str, f64); 5] = [
     ("pd-ssd", 0.17),
     ("pd-standard", 0.04),
 ];
-
-/// A disk with data.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Data {
-    /// The disk's name.
-    pub name: String,
-    /// The project that it is in.
-    pub project: String,
-    /// The zone that it is in.
-    pub zone: String,
-    /// How large it is.
-    pub size_gigabytes: u64,
-    /// For example `pd-balanced`.
-    pub disk_type: String,
-    /// The claim that it was made for, as `NAMESPACE/NAME`; none for a disk that stands alone.
-    pub claim: Option<String>,
-    /// What it costs in a month, by the list price of us-central1; none where that is not known.
-    pub dollars_per_month: Option<f64>,
-    /// The command that deletes it.
-    pub deletion: String,
-    /// How a journal holds it: as kept.
-    #[serde(skip)]
-    pub node: Node,
-    /// The outputs of its node.
-    #[serde(skip)]
-    pub outputs: Value,
-}
 
 /// The disks of a deployment that are there now: those that are held, and those that were made for claims of its cluster.
 ///

@@ -27,6 +27,10 @@ const PAUSE: Duration = Duration::from_secs(3);
 
 /// The driver of Compute Engine's disks.
 const DISK_DRIVER: &str = "pd.csi.storage.gke.io";
+/// Where file servers are that claims of other namespaces are served by. They go last: a node that has files of a server that is gone
+/// cannot let go of them, and its pods never end.
+const FILE_SERVERS: &str = "infra-file-servers";
+
 /// Namespaces of GKE itself. What is in them has nothing in the cloud.
 const OWN_NAMESPACES: [&str; 6] =
     ["kube-system", "kube-public", "kube-node-lease", "gke-managed-system", "gke-gmp-system", "gmp-system"];
@@ -116,29 +120,38 @@ impl Drain<'_> {
             self.delete_all(&doomed, Propagation::Foreground).await?;
             Ok::<_, KubernetesError>(doomed)
         };
-        let volumes = async {
-            let claims = self.list("v1", "PersistentVolumeClaim", |_| true).await?;
-            if self.keeps_data {
-                self.retain(&claims).await?;
-            }
-            self.release(&claims).await?;
-            self.delete_all(&claims, Propagation::Background).await?;
-            Ok(claims)
-        };
+        let volumes = self.claims(|namespace| namespace != FILE_SERVERS);
         let fail = |error: KubernetesError| Failure::from(error).class(Class::Failed);
-        let (balancers, claims) = futures::future::try_join(balancers, volumes).await.map_err(fail)?;
-        let mut volumes = self.volumes_of(&claims).await.map_err(fail)?;
-        if self.keeps_data {
-            // Its disk is off every machine when a volume is gone.
-            let retained = self.list("v1", "PersistentVolume", |volume| is_disk(volume) && !goes_with_claim(volume));
-            let retained = retained.await.map_err(fail)?;
-            self.delete_all(&retained, Propagation::Background).await.map_err(fail)?;
-            volumes.extend(retained);
-        }
-        let all: Vec<Doomed> = balancers.into_iter().chain(claims).chain(volumes).collect();
+        let (balancers, volumes) = futures::future::try_join(balancers, volumes).await.map_err(fail)?;
+        let mut all: Vec<Doomed> = balancers.into_iter().chain(volumes).collect();
         self.wait_until_gone(&all).await?;
+        let of_servers = self.claims(|namespace| namespace == FILE_SERVERS).await.map_err(fail)?;
+        self.wait_until_gone(&of_servers).await?;
+        all.extend(of_servers);
         let gone = |doomed: &Doomed| Gone::new(doomed.identity.kind.kind.clone(), name_of(&doomed.identity));
         Ok(all.iter().map(gone).collect())
+    }
+
+    /// Deletes the claims of some namespaces with what uses them; gives them, the volumes that go with them, and those whose disks stay.
+    async fn claims(&self, is_meant: impl Fn(&str) -> bool) -> Result<Vec<Doomed>, KubernetesError> {
+        let is_in = |place: &Value| is_meant(place["namespace"].as_str().unwrap_or_default());
+        let claims = self.list("v1", "PersistentVolumeClaim", |claim| is_in(&claim["metadata"])).await?;
+        if self.keeps_data {
+            self.retain(&claims).await?;
+        }
+        self.release(&claims).await?;
+        self.delete_all(&claims, Propagation::Background).await?;
+        let mut all = self.volumes_of(&claims).await?;
+        all.extend(claims);
+        if self.keeps_data {
+            // Its disk is off every machine when a volume is gone.
+            let stays =
+                |volume: &Value| is_disk(volume) && !goes_with_claim(volume) && is_in(&volume["spec"]["claimRef"]);
+            let retained = self.list("v1", "PersistentVolume", stays).await?;
+            self.delete_all(&retained, Propagation::Background).await?;
+            all.extend(retained);
+        }
+        Ok(all)
     }
 
     async fn list(

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use engine::{Address, Deployment, Discover, Discovered, Failure, Need, Node};
 use futures::future::{join_all, try_join};
 use providers::gcp::container::model::{self, node_taint, release_channel};
-use providers::gcp::{Error, Gcp, Left, LeftKind};
+use providers::gcp::{Error, FileServer, Gcp, Left, LeftKind};
 use providers::kubeconfig;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -15,8 +15,8 @@ use super::cluster::{self, outputs};
 use super::whereabouts::Located;
 use super::{
     Channel, Gpu, GpuDriver, NodePool, OtherZones, Owner, Place, PoolSize, Taint, TaintEffect, account, address, boot,
-    data, disk, drain, failure, is_zone, names, network, node_pool, region_of, remains, repository, router, shape,
-    subnetwork,
+    data, disk, drain, failure, filestore, is_zone, names, network, node_pool, region_of, remains, repository, router,
+    shape, subnetwork,
 };
 use crate::SECTION;
 
@@ -74,6 +74,7 @@ struct Finder<'a> {
     /// What carries a mark or a label: subnetworks, routers, addresses, disks.
     marked: Vec<(Left, Value)>,
     account: bool,
+    file_servers: Vec<FileServer>,
     repositories: Vec<String>,
 }
 
@@ -111,6 +112,11 @@ impl<'a> Finder<'a> {
             Err(Error::ApiDisabled { .. }) => false,
             Err(error) => return Err(error),
         };
+        let file_servers = match gcp.file_servers().await {
+            Ok(all) => all.into_iter().filter(|server| server.description == mark).collect(),
+            Err(Error::ApiDisabled { .. }) => Vec::new(),
+            Err(error) => return Err(error),
+        };
         let network = network.is_some_and(|network| network.description.as_deref() == Some(&mark));
         let mut finder = Self {
             owner,
@@ -121,6 +127,7 @@ impl<'a> Finder<'a> {
             network,
             marked,
             account,
+            file_servers,
             repositories: Vec::new(),
         };
         finder.repositories = finder.find_repositories(gcp).await?;
@@ -225,7 +232,7 @@ impl<'a> Finder<'a> {
             kubeconfig: self.kubeconfig.to_owned(),
         };
         let mut node = made(drain::KIND, &self.name, format!("load balancers and volumes of {}", self.name), &inputs);
-        node.node.needs = needs(&all, &[disk::KIND, address::KIND]);
+        node.node.needs = needs(&all, &[disk::KIND, address::KIND, filestore::KIND]);
         node.node.needs.push(Need::milestone(cluster, cluster::API));
         node.outputs = json!({ "cluster": self.name });
         all.push(node);
@@ -248,6 +255,11 @@ impl<'a> Finder<'a> {
             if matches!(left.kind, LeftKind::Subnetwork | LeftKind::Router) {
                 node.node.needs.clone_from(&needs);
             }
+            all.push(node);
+        }
+        for server in &self.file_servers {
+            let mut node = file_server(server, &owner);
+            node.node.needs.clone_from(&needs);
             all.push(node);
         }
         if self.account {
@@ -319,6 +331,15 @@ impl<'a> Finder<'a> {
         node.outputs = json!({ "name": found.name, "version": found.version });
         node
     }
+}
+
+fn file_server(found: &FileServer, owner: &Owner) -> Discovered {
+    let FileServer { name, location, tier, capacity_gibibytes, network, .. } = found.clone();
+    let title = format!("Filestore instance {name} ({capacity_gibibytes} GB, {location})");
+    let outputs = json!({ "name": name, "address": found.address, "path": filestore::path() });
+    let inputs =
+        filestore::Inputs { owner: owner.clone(), location, name: name.clone(), tier, capacity_gibibytes, network };
+    Discovered { outputs, ..made(filestore::KIND, &name, title, &inputs) }
 }
 
 fn region(location: &str) -> &str {

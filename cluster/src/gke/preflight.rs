@@ -9,60 +9,12 @@ use futures::future::{join, join_all};
 use providers::gcp::compute::model::{MachineType, Region};
 use providers::gcp::container::model::ServerConfig;
 use providers::gcp::{Error, Gcp};
-use serde::Serialize;
 
 use super::whereabouts::{self, Whereabouts};
-use super::{COMPUTE, Network, NodePool, Owner, Place, Spec, disk, names};
+use super::{COMPUTE, Finding, Level, Network, NodePool, Owner, Place, Spec, disk, filestore, names};
 use super::{network, things::Found, things::Thing};
 
-/// How much something weighs that was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Level {
-    /// It stands in the way.
-    Error,
-    /// It may stand in the way, or could not be looked at.
-    Warning,
-    /// It is good to know.
-    Note,
-}
-
-/// Something that was found.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// How much it weighs.
-    pub level: Level,
-    /// What was looked at, in a word: `credentials`, `project`, `billing`, `apis`, `permissions`, `names`, `zones`, `machines`,
-    /// `version` or `quotas`.
-    pub about: &'static str,
-    /// What was found.
-    pub what: String,
-    /// What the person can do.
-    pub hint: Option<String>,
-}
-
-/// What [`Finding::is_unread`] is about.
-const UNREAD: &str = "quotas";
-
 impl Finding {
-    /// Whether it says that quotas could not be read yet, because the API for it is off.
-    pub fn is_unread(&self) -> bool {
-        self.about == UNREAD && self.level == Level::Note
-    }
-
-    fn new(level: Level, about: &'static str, what: impl Into<String>) -> Self {
-        Self { level, about, what: what.into(), hint: None }
-    }
-
-    fn error(about: &'static str, what: impl Into<String>) -> Self {
-        Self::new(Level::Error, about, what)
-    }
-
-    fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
     /// What a question that failed means. Without the API the question is for later; without the right it cannot be answered.
     fn of_error(about: &'static str, error: &Error) -> Option<Self> {
         let (level, about) = match error {
@@ -218,8 +170,19 @@ impl Look<'_> {
             };
             async move { self.is_free(&inputs).await }
         }));
-        let (disks, (cluster, network)) = join(disks, join(cluster, network)).await;
-        disks.into_iter().chain([cluster, network]).flatten().collect()
+        let servers = join_all(self.spec.file_servers.iter().map(|wanted| {
+            let inputs = filestore::Inputs {
+                owner: owner.clone(),
+                location: wanted.location(&self.spec.place),
+                name: names::part(&self.spec.deployment, &wanted.name),
+                tier: wanted.tier.api_name().to_owned(),
+                capacity_gibibytes: wanted.capacity_gibibytes,
+                network: String::new(),
+            };
+            async move { self.is_free(&inputs).await }
+        }));
+        let ((disks, servers), (cluster, network)) = join(join(disks, servers), join(cluster, network)).await;
+        disks.into_iter().chain(servers).chain([cluster, network]).flatten().collect()
     }
 
     async fn is_free<T: Thing>(&self, thing: &T) -> Option<Finding> {
@@ -295,7 +258,8 @@ impl Look<'_> {
         };
         let pools = self.spec.node_pools.iter().flat_map(|pool| pool.zones.clone());
         let disks = self.spec.disks.iter().filter_map(|disk| disk.zone.clone());
-        let all: Vec<String> = wanted.into_iter().chain(pools).chain(disks).collect();
+        let servers = self.spec.file_servers.iter().filter_map(|server| server.zone.clone());
+        let all: Vec<String> = wanted.into_iter().chain(pools).chain(disks).chain(servers).collect();
         let missing = all.into_iter().find(|zone| !zones.contains(zone))?;
         let what = format!("there is no zone {missing} in {region}");
         Some(Finding::error("zones", what).hint(format!("there are {}", zones.join(", "))))
@@ -412,7 +376,7 @@ fn alike<'n>(name: &str, names: &[&'n str]) -> Vec<&'n str> {
 /// What is said of quotas that nobody can read yet.
 fn unread() -> Finding {
     let what = format!("quotas, zones and machine types cannot be read while {COMPUTE} is off");
-    Finding::new(Level::Note, UNREAD, what).hint("apply enables it and looks at them before it makes anything")
+    Finding::new(Level::Note, Finding::UNREAD, what).hint("apply enables it and looks at them before it makes anything")
 }
 
 /// Enables the API that quotas are read with.
@@ -454,6 +418,9 @@ fn permissions(spec: &Spec) -> Vec<&'static str> {
     if !spec.disks.is_empty() {
         all.extend(["compute.disks.create", "compute.disks.delete", "compute.disks.get"]);
     }
+    if !spec.file_servers.is_empty() {
+        all.extend(["file.instances.create", "file.instances.delete", "file.instances.get"]);
+    }
     if !spec.addresses.is_empty() {
         all.extend(["compute.addresses.create", "compute.addresses.delete", "compute.addresses.get"]);
     }
@@ -474,6 +441,7 @@ fn roles_for(permissions: &[String]) -> BTreeSet<&'static str> {
         "container" => "roles/container.admin",
         "compute" => "roles/compute.admin",
         "artifactregistry" => "roles/artifactregistry.admin",
+        "file" => "roles/file.editor",
         "serviceusage" => "roles/serviceusage.serviceUsageAdmin",
         "iam" if permission.ends_with("actAs") => "roles/iam.serviceAccountUser",
         "iam" => "roles/iam.serviceAccountAdmin",

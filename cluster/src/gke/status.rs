@@ -4,78 +4,12 @@ use engine::{Held, Inventory};
 use futures::future::{try_join_all, try_join3};
 use providers::gcp::container::model;
 use providers::gcp::{Error, Gcp};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::data::{Data, data};
+use super::data::data;
 use super::whereabouts::{self, Located, Whereabouts};
+use super::{AddressStatus, Cloud, ClusterStatus, PoolStatus};
 use super::{address, cluster};
-
-/// What there is of a deployment in Google Cloud.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Cloud {
-    /// Its cluster, where there is one.
-    pub cluster: Option<ClusterStatus>,
-    /// The node pools of the cluster.
-    pub node_pools: Vec<PoolStatus>,
-    /// Disks that stand alone, and those of claims.
-    pub disks: Vec<Data>,
-    /// Static addresses.
-    pub addresses: Vec<AddressStatus>,
-}
-
-/// A cluster, as `gcloud container clusters describe` tells it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct ClusterStatus {
-    /// Its name.
-    pub name: String,
-    /// Its zone or region.
-    pub location: String,
-    /// For example `RUNNING`.
-    pub status: String,
-    /// The version of its control plane.
-    pub version: String,
-    /// Where its API answers.
-    pub endpoint: String,
-    /// The name of its network.
-    pub network: String,
-    /// The name of its subnetwork.
-    pub subnetwork: String,
-    /// How many nodes it has.
-    pub nodes: i32,
-}
-
-/// A node pool, as `gcloud container node-pools list` tells it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PoolStatus {
-    /// Its name.
-    pub name: String,
-    /// For example `RUNNING`.
-    pub status: String,
-    /// The version of its nodes.
-    pub version: String,
-    /// The type of its machines.
-    pub machine_type: String,
-    /// The type of their boot disks.
-    pub disk_type: String,
-    /// The size of their boot disks.
-    pub disk_size_gigabytes: i32,
-    /// How many nodes it shall have now, in all zones.
-    pub nodes: i64,
-}
-
-/// A static address, as `gcloud compute addresses list` tells it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct AddressStatus {
-    /// Its name.
-    pub name: String,
-    /// Its region.
-    pub region: String,
-    /// The address itself.
-    pub address: String,
-    /// `RESERVED`, or `IN_USE`.
-    pub status: String,
-}
 
 /// Asks Google Cloud what there is of a deployment: everything at once.
 pub async fn status(gcp: &Gcp, inventory: &Inventory) -> Result<Cloud, Error> {

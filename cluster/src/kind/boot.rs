@@ -13,7 +13,7 @@ use providers::wait::{Probe, WaitError, until};
 use tokio::time::timeout;
 
 use super::cluster::{API, Inputs, NODES, remove_file};
-use super::nodes;
+use super::{SHARED, nodes};
 use crate::{failure, ports};
 
 /// How long kind may take until the API server answers: the node image may have to be pulled first.
@@ -179,8 +179,13 @@ impl Boot<'_> {
         fs::create_dir_all(state).map_err(|error| failure::file("make", state, error))?;
         let files = tempfile::Builder::new().prefix("kind-").tempdir_in(state);
         let files = files.map_err(|error| failure::file("make a folder in", state, error))?;
+        let shared = self.inputs.shared_folder();
+        if let Some(shared) = &shared {
+            fs::create_dir_all(shared).map_err(|error| failure::file("make", shared, error))?;
+        }
         let configuration = Configuration {
             nodes: self.inputs.nodes,
+            shared: shared.map(|folder| (folder, SHARED.to_owned())),
             mount: (owner.clone(), nodes::owner_path(&self.inputs.deployment)),
             ports: self.inputs.ports.iter().map(|port| (port.local_port, port.node_port)).collect(),
         };

@@ -42,6 +42,13 @@ pub(super) struct Inputs {
     pub(super) kind: Option<PathBuf>,
 }
 
+impl Inputs {
+    /// The folder of this machine that all nodes of a cluster of several see.
+    pub(super) fn shared_folder(&self) -> Option<PathBuf> {
+        (self.nodes > 1).then(|| self.owner_folder.with_file_name("shared"))
+    }
+}
+
 /// The behaviour of `kind-cluster`.
 #[derive(Debug)]
 pub(super) struct KindCluster {
@@ -172,18 +179,41 @@ impl Resource for KindCluster {
         let ours = |containers: Vec<Container>| -> Vec<Container> {
             containers.into_iter().filter(|container| nodes::is_ours(container, &inputs)).collect()
         };
-        let found = nodes::containers(&self.docker, &inputs.name).await.map_err(failure::docker)?;
-        let (containers, volumes) = nodes::remove(&self.docker, &ours(found)).await?;
+        let found = ours(nodes::containers(&self.docker, &inputs.name).await.map_err(failure::docker)?);
+        let shared = inputs.shared_folder();
+        if shared.is_some() {
+            nodes::empty_shared(&self.docker, &found).await?;
+        }
+        let (containers, volumes) = nodes::remove(&self.docker, &found).await?;
         let left = ours(nodes::containers(&self.docker, &inputs.name).await.map_err(failure::docker)?);
         if let Some(container) = left.first() {
             return Err(format!("container {} appeared while the cluster was removed", container.name).into());
         }
         remove_file(&inputs.kubeconfig)?;
+        if let Some(shared) = &shared {
+            remove_shared(shared)?;
+        }
         let mut gone = vec![Gone::new("kind cluster", &inputs.name)];
         gone.extend(containers.into_iter().map(|name| Gone::new("container", name)));
         gone.extend(volumes.into_iter().map(|name| Gone::new("volume", name)));
         gone.push(Gone::new("file", inputs.kubeconfig.display().to_string()));
+        gone.extend(shared.map(|folder| Gone::new("folder", folder.display().to_string())));
         Ok(gone)
+    }
+}
+
+/// Removes the folder that the nodes shared, which need not exist.
+fn remove_shared(folder: &Path) -> Result<(), Failure> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            let hint = format!(
+                "pods made files there and no node runs that could remove them: sudo rm -r {}",
+                folder.display()
+            );
+            Err(failure::file("remove", folder, error).hint(hint))
+        }
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failure::file("remove", folder, error)),
+        _ => Ok(()),
     }
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::cluster::{Inputs, KIND, KindCluster, NODES, foreign, outputs};
 use super::nodes::Found;
-use super::{VOLUMES, find, folder, nodes};
+use super::{SHARED, VOLUMES, find, folder, nodes};
 use crate::{PortMapping, failure};
 
 /// Finds networks by their label, and clusters by the mount in their nodes, in Docker.
@@ -79,22 +79,23 @@ impl InDocker {
         Ok(all)
     }
 
-    /// The folders for volumes, which only a cluster of one node has.
+    /// The folders for volumes: of the only node, or of all nodes.
     async fn volumes(
         &self,
         inputs: &Inputs,
         cluster: &Address,
         containers: &[Container],
     ) -> Result<Vec<Discovered>, Failure> {
-        let [container] = containers else { return Ok(Vec::new()) };
+        let Some(container) = containers.iter().find(|container| container.running) else { return Ok(Vec::new()) };
+        let place = if containers.len() == 1 { VOLUMES } else { SHARED };
         // One for each claim, in a folder for its namespace.
-        let list = Exec::new(["find", VOLUMES, "-mindepth", "2", "-maxdepth", "2", "-printf", "%P\\n"]);
+        let list = Exec::new(["find", place, "-mindepth", "2", "-maxdepth", "2", "-printf", "%P\\n"]);
         let listed = self.docker.exec(&container.id, list).await.map_err(failure::docker)?;
         let listed = if listed.success() { listed.stdout } else { Vec::new() };
         let names = String::from_utf8_lossy(&listed);
         let volume = |name: &str| {
-            let folder = format!("{VOLUMES}/{name}");
-            let mut node = Node::new(Address::new(folder::KIND, name), format!("folder {name} of the node"), "volumes");
+            let folder = format!("{place}/{name}");
+            let mut node = Node::new(Address::new(folder::KIND, name), folder::title(name, &folder), "volumes");
             node.inputs = json!(folder::Inputs { cluster: inputs.name.clone(), folder: folder.clone() });
             node.needs = vec![Need::milestone(cluster.clone(), NODES)];
             node.within = Some(cluster.clone());

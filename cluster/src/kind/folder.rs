@@ -7,6 +7,7 @@ use providers::kind::CLUSTER_LABEL;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::SHARED;
 use crate::failure;
 
 /// The kind of node.
@@ -19,7 +20,13 @@ pub(super) struct Inputs {
     pub(super) folder: String,
 }
 
-/// The behaviour of `node-folder`: a folder in the cluster's only node, which every user of a pod may write to, as in the volumes of
+/// What a person calls it.
+pub(super) fn title(name: &str, folder: &str) -> String {
+    let whose = if folder.starts_with(SHARED) { "all nodes" } else { "the node" };
+    format!("folder {name} of {whose}")
+}
+
+/// The behaviour of `node-folder`: a folder in the cluster's only node, or one that all its nodes share, which every user of a pod may write to, as in the volumes of
 /// kind's own provisioner.
 #[derive(Debug)]
 pub(super) struct NodeFolder {
@@ -71,6 +78,12 @@ impl Resource for NodeFolder {
         let Some(node) = self.node(&inputs).await? else {
             return Err(Failure::from(format!("find the node of cluster {}", inputs.cluster)).nothing_remains());
         };
+        if inputs.folder.starts_with(SHARED) && !node.mounts.iter().any(|mount| mount.destination == SHARED) {
+            let failure =
+                Failure::from(format!("make {}: the nodes of {} share no folder", inputs.folder, inputs.cluster));
+            let hint = "an older infra made the cluster: destroy and apply makes it anew";
+            return Err(failure.hint(hint).nothing_remains());
+        }
         let made = self.run(&node, "mkdir -p \"$1\" && chmod 0777 \"$1\"", &inputs.folder).await?;
         if made.success() {
             return Ok(json!({ "folder": inputs.folder }));

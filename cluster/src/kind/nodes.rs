@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use engine::{Class, Failure};
 use futures::future::join_all;
-use providers::docker::{Container, Docker, Error};
+use providers::docker::{Container, Docker, Error, Exec};
 use providers::kind::{API_SERVER_PORT, CLUSTER_LABEL, CONTROL_PLANE, ROLE_LABEL};
 use providers::wait::{Probe, WaitError, until};
 
+use super::SHARED;
 use super::cluster::Inputs;
 
 /// Where the owner's folder is mounted in every node, followed by the deployment's name.
@@ -129,6 +130,20 @@ pub(super) async fn remove(docker: &Docker, containers: &[Container]) -> Result<
         }
     }
     Ok((containers.iter().map(|container| container.name.clone()).collect(), volumes))
+}
+
+/// Removes what is in the folder that the nodes of a cluster share. Its files may be of any user, so only a node can.
+pub(super) async fn empty_shared(docker: &Docker, containers: &[Container]) -> Result<(), Failure> {
+    let sees_it =
+        |container: &&Container| container.running && container.mounts.iter().any(|mount| mount.destination == SHARED);
+    let Some(node) = containers.iter().find(sees_it) else { return Ok(()) };
+    let command = Exec::new(["find", SHARED, "-mindepth", "1", "-delete"]);
+    let emptied = docker.exec(&node.id, command).await.map_err(crate::failure::docker)?;
+    // Pods may still write: what they make now is removed with the folder, or by the next run.
+    if emptied.success() || emptied.message().contains("No such file") || emptied.message().contains("not empty") {
+        return Ok(());
+    }
+    Err(format!("empty {SHARED} in node {}: {}", node.name, emptied.message()).into())
 }
 
 fn still_there(what: &str, name: &str) -> Failure {

@@ -7,7 +7,8 @@ use crate::world::{World, failures};
 use crate::{NOTHING, wanted};
 
 /// What is made once, whatever happens in between.
-const ONCE: [&str; 6] = ["networks", "subnetworks", "clusters", "nodePools", "repositories", "serviceAccounts"];
+const ONCE: [&str; 7] =
+    ["networks", "subnetworks", "clusters", "nodePools", "repositories", "serviceAccounts", "filestoreInstances"];
 
 /// More calls that change something than a run makes.
 const MANY: u32 = 100;

@@ -6,8 +6,8 @@ use std::thread;
 use cluster::gke::{OtherZones, Place};
 use simulator::Faults;
 
-use crate::NOTHING;
 use crate::world::{World, ZONE, failures, pool};
+use crate::{NOTHING, file_server};
 
 /// How many stories are told where nobody says it: a minute of one core.
 const STORIES: u64 = 350;
@@ -47,6 +47,7 @@ async fn survived(seed: u64) -> Result<(), String> {
     let mut spec = world.spec();
     spec.place = Place::Zone { zone: ZONE.to_owned(), others: OtherZones::Any };
     spec.node_pools.push(pool("more", 1));
+    spec.file_servers = vec![file_server(1024)];
     for (wanted, what) in [(Some(&spec), "apply"), (None, "destroy")] {
         let mut said = Vec::new();
         for _ in 0..8 {

@@ -9,7 +9,7 @@ mod preflight;
 mod rates;
 mod world;
 
-use cluster::gke::{Disk, OtherZones, Place, Registry as Images, Spec, find};
+use cluster::gke::{Disk, FileServer, FileTier, OtherZones, Place, Registry as Images, Spec, find};
 use engine::{Class, Remains};
 use providers::gcp::Credentials;
 use serde_json::json;
@@ -19,12 +19,22 @@ use world::{World, ZONE, failures, pool};
 
 const NOTHING: [&str; 0] = [];
 
-/// A cluster with a second pool and a repository.
+/// A cluster with a second pool, a repository, a disk and a file server.
 fn wanted(world: &World) -> Spec {
     let mut spec = world.spec();
     spec.registry = Some(Images { location: "us-central1".to_owned() });
     spec.node_pools.push(pool("more", 1));
+    spec.disks = vec![disk("data")];
+    spec.file_servers = vec![file_server(1024)];
     spec
+}
+
+fn disk(name: &str) -> Disk {
+    Disk { name: name.to_owned(), size_gigabytes: 20, disk_type: None, zone: None, snapshot: false }
+}
+
+fn file_server(capacity_gibibytes: u32) -> FileServer {
+    FileServer { name: "files".to_owned(), tier: FileTier::BasicHdd, capacity_gibibytes, zone: None }
 }
 
 fn rule(kind: FaultKind, method: &str) -> Faults {
@@ -38,15 +48,17 @@ async fn everything_is_made_once_and_nothing_is_left_afterwards() {
     spec.private_nodes = true;
     spec.registry = Some(Images { location: "us-central1".to_owned() });
     spec.addresses = vec!["web".to_owned()];
-    spec.disks =
-        vec![Disk { name: "data".to_owned(), size_gigabytes: 20, disk_type: None, zone: None, snapshot: false }];
+    spec.disks = vec![disk("data")];
+    spec.file_servers = vec![file_server(1024)];
     spec.node_pools.push(pool("more", 1));
     let made = world.run(Some(&spec)).await;
     assert_eq!(failures(&made), NOTHING);
     for kind in ["networks", "subnetworks", "routers", "addresses", "clusters", "repositories", "serviceAccounts"] {
         assert_eq!(world.made(kind), 1, "{kind}");
     }
-    assert!(world.left().contains(&"disks infra-demo-data".to_owned()));
+    for made in ["disks infra-demo-data", "filestoreInstances infra-demo-files"] {
+        assert!(world.left().contains(&made.to_owned()), "{made}");
+    }
     assert!(world.kubeconfig().is_file());
     let again = world.run(Some(&spec)).await;
     assert_eq!((failures(&again), again.changed), (Vec::new(), 0), "a second run has nothing to do");
@@ -54,6 +66,7 @@ async fn everything_is_made_once_and_nothing_is_left_afterwards() {
     let removed = world.run(None).await;
     assert_eq!(failures(&removed), NOTHING);
     assert_eq!(world.left(), NOTHING);
+    assert!(removed.gone.iter().any(|gone| gone.name == "infra-demo-files"), "{:?}", removed.gone);
     assert!(!world.kubeconfig().exists());
 }
 
@@ -162,12 +175,14 @@ async fn without_a_journal_everything_is_found_by_its_marks() {
     let mut spec = world.spec();
     spec.private_nodes = true;
     spec.addresses = vec!["web".to_owned()];
+    spec.file_servers = vec![file_server(1024)];
     assert_eq!(failures(&world.run(Some(&spec)).await), NOTHING);
     let found = find(&world.gcp, "demo", &world.kubeconfig()).await.unwrap();
     let mut kinds: Vec<&str> = found.iter().map(|node| node.address.kind()).collect();
     kinds.sort_unstable();
     let expected = [
         "gcp-address",
+        "gcp-filestore",
         "gcp-network",
         "gcp-router",
         "gcp-service-account",
@@ -179,6 +194,38 @@ async fn without_a_journal_everything_is_found_by_its_marks() {
     ];
     assert_eq!(kinds, expected);
     assert_eq!(find(&world.gcp, "other", &world.kubeconfig()).await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_server_grows_in_place_and_one_that_is_broken_is_made_anew() {
+    let mut world = World::with(rule(FaultKind::FailedOperation, "instances.create"), |_| ()).await;
+    let mut spec = world.spec();
+    spec.file_servers = vec![file_server(1024)];
+    let outcome = world.run(Some(&spec)).await;
+    let broken = outcome.failures.iter().find(|(address, _)| address.kind() == "gcp-filestore").expect("a failure");
+    assert_eq!(broken.1.remains, Remains::Something);
+    assert_eq!(failures(&world.run(Some(&spec)).await), NOTHING);
+    assert_eq!(world.made("filestoreInstances"), 2);
+    spec.file_servers = vec![file_server(2048)];
+    assert_eq!(failures(&world.run(Some(&spec)).await), NOTHING);
+    let found = world.gcp.file_server(ZONE, "infra-demo-files").await.unwrap().expect("it is there");
+    assert_eq!((found.capacity_gibibytes, world.made("filestoreInstances")), (2048, 2));
+    assert_eq!(failures(&world.run(None).await), NOTHING);
+    assert_eq!(world.left(), NOTHING);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_server_beyond_its_quota_is_refused_with_the_quota() {
+    let small = |project: &mut simulator::Project| {
+        project.quotas.insert("StandardStorageGbPerRegion".to_owned(), 500.0);
+    };
+    let mut world = World::with(Faults::default(), small).await;
+    let mut spec = world.spec();
+    spec.file_servers = vec![file_server(1024)];
+    let said = failures(&world.run(Some(&spec)).await);
+    assert!(said.iter().any(|line| line.contains("StandardStorageGbPerRegion")), "{said:?}");
+    assert_eq!(failures(&world.run(None).await), NOTHING);
+    assert_eq!(world.left(), NOTHING);
 }
 
 #[tokio::test(start_paused = true)]

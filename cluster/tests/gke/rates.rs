@@ -14,8 +14,15 @@ const CLUSTERS: usize = 50;
 #[tokio::test(start_paused = true)]
 async fn fifty_clusters_at_once_stay_within_the_rates_of_a_project() {
     let mut project = Project::new(PROJECT);
-    let plenty =
-        ["CPUS", "SSD_TOTAL_GB", "IN_USE_ADDRESSES", "INSTANCE_GROUPS", "INSTANCES", "INSTANCE_GROUP_MANAGERS"];
+    let plenty = [
+        "CPUS",
+        "SSD_TOTAL_GB",
+        "IN_USE_ADDRESSES",
+        "INSTANCE_GROUPS",
+        "INSTANCES",
+        "INSTANCE_GROUP_MANAGERS",
+        "StandardStorageGbPerRegion",
+    ];
     let of_project = ["NETWORKS", "SUBNETWORKS", "FIREWALLS", "ROUTES", "INSTANCE_TEMPLATES", "CPUS_ALL_REGIONS"];
     project.quotas.extend(plenty.map(|metric| (metric.to_owned(), 1e6)));
     project.quotas.extend(of_project.map(|metric| (format!("global/{metric}"), 1e6)));

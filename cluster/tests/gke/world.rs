@@ -97,6 +97,7 @@ impl World {
             service_account: None,
             node_pools: vec![pool("default-pool", 2)],
             disks: Vec::new(),
+            file_servers: Vec::new(),
             addresses: Vec::new(),
             load_balancers: 1,
             claims_gigabytes: 10,

@@ -1,6 +1,7 @@
 //! The shape of the workspace: which crate may need which, and that all follow the same lints.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use tidy::tree;
 
@@ -90,4 +91,16 @@ fn versions_of_dependencies_stand_in_the_one_list_of_the_workspace() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_first_command_of_the_readme_compiles_no_cloud() {
+    let arguments = "tree --locked --offline --package infra --no-default-features --edges normal --prefix none";
+    let output = Command::new(env!("CARGO")).args(arguments.split(' ')).current_dir(tree::root()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let names: Vec<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains(&"sandbox"), "{}", String::from_utf8_lossy(&output.stderr));
+    let clouds = ["google-cloud-", "aws-", "object_store", "simulator"];
+    let found: Vec<&&str> = names.iter().filter(|name| clouds.iter().any(|cloud| name.starts_with(cloud))).collect();
+    assert!(found.is_empty(), "{found:?}");
 }

@@ -62,7 +62,7 @@ async fn destroy(
         Vec::new()
     };
     if command.keep_data && is_google {
-        cluster::gke::keep_data(&mut registry, settings.google.client()?);
+        google::keep_data(settings, &mut registry)?;
     }
     // What is destroyed is not looked at first: every deletion looks for itself.
     let decided = plan(&Graph::default(), session.journal.inventory(), &BTreeMap::default(), &registry)?;
@@ -149,8 +149,7 @@ async fn find(deployment: &Deployment, settings: &Settings, places: &Places) -> 
         found => found.map_err(report::of_docker)?,
     };
     for project in &places.projects {
-        let google = settings.google.client()?.for_project(project);
-        nodes.extend(cluster::gke::find(&google, name, &kubeconfig).await?);
+        nodes.extend(google::find(settings, project, name, &kubeconfig).await?);
     }
     nodes.extend(cluster::sandbox::find(name, &cluster::sandbox::folder(deployment.folder()), &kubeconfig));
     let contexts = cluster::find_contexts(&settings.kubeconfig, name, &kubeconfig, &nodes);
@@ -249,7 +248,7 @@ async fn conclude_keeping(
     }
     let found = find(&deployment, settings, places).await?;
     let (disks, others): (Vec<Node>, Vec<Node>) =
-        found.into_iter().partition(|node| node.address.kind() == cluster::gke::DISK);
+        found.into_iter().partition(|node| node.address.kind() == cluster::gke_spec::DISK);
     if !others.is_empty() {
         return Err(still_labelled(deployment.name(), &others.into_iter().map(|node| node.title).collect::<Vec<_>>()));
     }

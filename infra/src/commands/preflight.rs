@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
-use cluster::gke::{Finding, Level, Spec};
+use cluster::gke_spec::{Finding, Level, Spec};
 use serde_json::json;
 
 use crate::arguments::{self, Provider, Wanted};
+use crate::google;
 use crate::prepare::{Request, cloud};
 use crate::report::{Exit, Problem};
 use crate::settings::Settings;
@@ -19,7 +20,7 @@ pub async fn run(command: arguments::Preflight, settings: &Settings) -> Result<E
     let (provider, spec) = cloud(&request, &inventory, settings).await?;
     let name = request.deployment.name();
     let Some(spec) = spec else { return Ok(local(name, provider, settings)) };
-    let findings = ask(&spec, settings).await?;
+    let findings = google::preflight(settings, &spec).await?;
     let stands = findings.iter().any(|finding| finding.level == Level::Error);
     let seconds = began.elapsed().as_secs_f64();
     if settings.json {
@@ -55,11 +56,6 @@ fn local(name: &str, provider: Provider, settings: &Settings) -> Exit {
     Exit::Done
 }
 
-/// Asks the cloud everything at once.
-async fn ask(spec: &Spec, settings: &Settings) -> Result<Vec<Finding>, Problem> {
-    Ok(cluster::gke::preflight(settings.google.client()?, spec).await)
-}
-
 fn tell(findings: &[Finding]) {
     for finding in findings {
         let mark = match finding.level {
@@ -88,13 +84,13 @@ pub async fn refuse_after_enabling(spec: &Spec, settings: &Settings) -> Result<(
     if !settings.json {
         anstream::println!("  {} enabling the API that quotas are read with", style::dim("·"));
     }
-    cluster::gke::enable_compute(settings.google.client()?, spec).await?;
+    google::enable_compute(settings, spec).await?;
     refuse(spec, settings).await.map(|_| ())
 }
 
 /// Refuses to begin where something stands in the way, before anything is journalled or made. Says whether all of it could be read.
 pub async fn refuse(spec: &Spec, settings: &Settings) -> Result<Read, Problem> {
-    let findings = ask(spec, settings).await?;
+    let findings = google::preflight(settings, spec).await?;
     let read = if findings.iter().any(Finding::is_unread) { Read::WithoutQuotas } else { Read::All };
     let (errors, others): (Vec<Finding>, Vec<Finding>) =
         findings.into_iter().partition(|finding| finding.level == Level::Error);

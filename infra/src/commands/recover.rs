@@ -8,6 +8,7 @@ use engine::{Change, Deployment, Discover, Discovered};
 use serde_json::json;
 
 use crate::arguments::{self, Provider};
+use crate::google;
 use crate::launcher::SelfLauncher;
 use crate::report::{Exit, Problem, of_failure, of_state};
 use crate::session::{Asked, Session, clients, lock};
@@ -73,10 +74,7 @@ fn places(provider: Provider, kind: Option<&Path>, settings: &Settings) -> Resul
     let cluster: Box<dyn Discover> = match provider {
         Provider::Sandbox => Box::new(cluster::sandbox::discover(Arc::new(SelfLauncher))),
         Provider::Kind => Box::new(cluster::kind::discover(&settings.docker, kind.map(Path::to_owned))),
-        Provider::Gke => {
-            let google = settings.google.client()?.for_project(&settings.google.needed_project()?);
-            Box::new(cluster::gke::discover(&google, settings.google.target().token_program))
-        }
+        Provider::Gke => google::discover(settings)?,
     };
     let clients = clients(settings, provider == Provider::Gke)?;
     let images = images::Options { cache: settings.images(), ..images::Options::default() };

@@ -1,6 +1,6 @@
 //! `infra status`: what runs, and what blocks what does not.
 
-use cluster::gke::{AddressStatus, Cloud, ClusterStatus, PoolStatus};
+use cluster::gke_spec::{AddressStatus, Cloud, ClusterStatus, PoolStatus};
 use engine::{Deployment, Inventory, State};
 use serde_json::json;
 use workloads::WorkloadStatus;
@@ -30,7 +30,7 @@ pub async fn run(command: arguments::Status, settings: &Settings) -> Result<Exit
     let mut cloud = None;
     if google::holds(&inventory) {
         addresses.extend(balanced_addresses(&client, deployment.name()).await?);
-        cloud = Some(cluster::gke::status(settings.google.client()?, &inventory).await?);
+        cloud = Some(google::status(settings, &inventory).await?);
     }
     if settings.json {
         let mut told = json!({ "deployment": deployment.name(), "workloads": workloads, "addresses": addresses });

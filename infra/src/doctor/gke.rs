@@ -1,23 +1,19 @@
 //! What GKE needs: credentials of Google Cloud, a project and a place. Whether they are good, `infra preflight` asks Google.
 
 use super::{Check, Part};
+use crate::google;
 use crate::settings::Settings;
 
 /// What the environment says.
 pub fn examine(settings: &Settings) -> Vec<Check> {
     let google = &settings.google;
-    let credentials = match google.client() {
-        Ok(client) => {
-            let described = client.credentials();
-            let check = Check::ok(Part::Gke, "credentials", described.clone());
-            if described.starts_with("the metadata server") {
-                Check::missing(Part::Gke, "credentials", format!("no file of credentials; {described} would be asked"))
-                    .hint("`gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS".to_owned())
-            } else {
-                check
-            }
+    let credentials = match google::credentials(settings) {
+        Ok((described, true)) => Check::ok(Part::Gke, "credentials", described),
+        Ok((described, false)) => {
+            Check::missing(Part::Gke, "credentials", format!("no file of credentials; {described} would be asked"))
+                .hint("`gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS".to_owned())
         }
-        Err(problem) => Check::missing(Part::Gke, "credentials", problem.causes.join(": ")),
+        Err(problem) => Check::missing(Part::Gke, "credentials", problem.causes.join(": ")).hint(problem.hint),
     };
     let project = match google.project() {
         Some(project) => Check::ok(Part::Gke, "project", project),

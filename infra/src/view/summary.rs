@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use cluster::gke::Data;
+use cluster::gke_spec::Data;
 use engine::{Gone, Outcome, Timing};
 
 use crate::view::progress::TOLD_NOT_TRIED;

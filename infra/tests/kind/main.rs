@@ -9,6 +9,7 @@ mod hello;
 mod kills;
 mod mnist;
 mod recover;
+mod shared;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -22,7 +23,7 @@ fn main() {
     if let Some(name) = missing {
         eprintln!("skipped: {name} is not set, so there is no kind to test with");
     }
-    let trials: [(&str, Run); 10] = [
+    let trials: [(&str, Run); 11] = [
         ("an_apply_goes_the_whole_way_and_a_destroy_leaves_nothing", hello::whole_way),
         ("what_is_killed_at_random_moments_goes_on", kills::at_random_moments),
         ("an_interrupted_apply_goes_on", hello::interrupted),
@@ -32,6 +33,7 @@ fn main() {
         ("a_cluster_of_somebody_else_is_not_touched", hello::foreign),
         ("causes_that_will_not_heal_end_an_apply_with_an_explanation", hello::blocked),
         ("a_taken_port_is_named_before_anything_is_made", hello::taken_port),
+        ("pods_on_different_nodes_share_what_is_in_their_claim", shared::whole_way),
         ("mnist_rnn_is_trained_served_checked_and_removed", mnist::whole_way),
     ];
     let trials =

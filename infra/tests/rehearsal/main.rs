@@ -6,6 +6,7 @@ mod machine;
 mod gcloud;
 mod kept;
 mod rehearsed;
+mod shared;
 mod simulated;
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -19,12 +20,14 @@ const QUICK: [&str; 2] =
 fn main() {
     // Most of the time is that of a cloud, which nobody's processor passes.
     let arguments = Arguments { test_threads: Some(3), ..Arguments::from_args() };
-    let trials: [(&str, Run); 8] = [
+    let trials: [(&str, Run); 10] = [
         ("mnist_rnn_is_rehearsed_on_gke_and_nothing_is_left", rehearsed::mnist),
         ("what_goes_wrong_in_a_rehearsal_is_survived", rehearsed::faults),
         ("a_plan_and_a_preflight_are_rehearsed_and_make_nothing", rehearsed::looks),
         ("what_stands_in_the_way_is_told_before_anything_is_made", simulated::refused),
         ("an_apply_that_is_killed_goes_on_and_a_lost_journal_is_recovered", simulated::killed),
+        ("pods_on_different_nodes_share_what_is_in_their_claims_on_gke", shared::on_gke),
+        ("pods_on_different_nodes_share_what_is_in_their_claims_in_the_sandbox", shared::in_the_sandbox),
         ("a_deployment_without_a_journal_is_destroyed_by_its_marks", simulated::without_journal),
         ("disks_are_kept_listed_and_taken_up_again", kept::kept),
         ("disks_that_were_kept_are_destroyed_by_their_marks", kept::without_journal),

@@ -76,7 +76,9 @@ impl Answer {
         }
         let too_many = self.is(&["rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"])
             || self.has(&["rate limit", "requests per minute", "too many requests", "too many operations"]);
-        if self.http == 429 && (too_many || !self.has(&["quota '", "insufficient"])) || (self.http == 403 && too_many) {
+        if self.http == 429 && (too_many || !self.has(&["quota '", "quota limit '", "insufficient"]))
+            || (self.http == 403 && too_many)
+        {
             return Some(Error::Throttled { pause: self.retry_after, message });
         }
         let short = self.is(&["QUOTA_EXCEEDED", "quotaExceeded", "GCE_QUOTA_EXCEEDED"])
@@ -189,6 +191,7 @@ fn shortfall(message: &str) -> Shortfall {
     let region = after(message, "in region ").or_else(|| after(message, "region ")).map(trimmed);
     Shortfall {
         metric: quoted("Quota '", '\'')
+            .or_else(|| quoted("Quota limit '", '\''))
             .or_else(|| quoted("resource \"", '"'))
             .unwrap_or_else(|| "of the project".to_owned()),
         region: region.unwrap_or_default(),
@@ -311,6 +314,11 @@ mod tests {
                 429,
                 "RESOURCE_EXHAUSTED",
                 "Quota exceeded for quota metric 'Requests' and limit 'Requests per minute' of service 'container.googleapis.com'.",
+            ),
+            refused(
+                429,
+                "RESOURCE_EXHAUSTED",
+                "Quota limit 'EnterpriseStorageGibPerRegion' has been exceeded. Limit: 3072 in region us-central1.",
             ),
             refused(401, "UNAUTHENTICATED", "Request had invalid authentication credentials."),
             refused(503, "UNAVAILABLE", "The service is currently unavailable."),

@@ -12,8 +12,15 @@ use super::rest::Request;
 use super::{Gcp, Service};
 use crate::wait::{Probe, until};
 
-/// The pause between two looks at a long-running operation.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long an operation may take, and the pause between two looks at it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pace {
+    pub pause: Duration,
+    pub limit: Duration,
+}
+
+/// The pace of what takes seconds.
+const PACE: Pace = Pace { pause: Duration::from_secs(1), limit: Limits::COMPUTE };
 
 /// A repository of Artifact Registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,11 +87,16 @@ impl Gcp {
 
     /// Waits for an operation of the form that most APIs share (`google.longrunning.Operation`); returns its response.
     pub(super) async fn long_running(&self, service: Service, begun: Value) -> Result<Value, Error> {
+        self.long_running_at(service, begun, PACE).await
+    }
+
+    /// The same at another pace.
+    pub(super) async fn long_running_at(&self, service: Service, begun: Value, pace: Pace) -> Result<Value, Error> {
         if begun["done"] == true {
             return response(begun);
         }
         let path = format!("/v1/{}", begun["name"].as_str().unwrap_or_default());
-        let waited = until(&path, Limits::COMPUTE, self.pause(PAUSE), || async {
+        let waited = until(&path, pace.limit, self.pause(pace.pause), || async {
             match self.find(service, &path).await {
                 Ok(Some(operation)) if operation["done"] == true => response(operation).map(Probe::Ready),
                 // It is over when nobody knows it any more: its caller looks at what it was about.

@@ -78,13 +78,11 @@ impl Gcp {
         let once = || async {
             let token = self.token().await.map_err(Attempt::Failed)?;
             let limit = if service == Service::ComputeWait { WAIT_LIMIT } else { LIMIT };
-            let result = match timeout(limit, Box::pin(call())).await {
-                Ok(result) => result,
-                Err(_) => {
-                    let message = format!("no answer within {} seconds", limit.as_secs());
-                    Err(Error::Unavailable { message, pause: None })
-                }
+            let late = |_| {
+                let message = format!("no answer within {} seconds", limit.as_secs());
+                Err(Error::Unavailable { message, pause: None })
             };
+            let result = timeout(limit, Box::pin(call())).await.unwrap_or_else(late);
             match result {
                 Err(error @ Error::Unauthenticated { .. }) => {
                     self.token_was_refused(&token).await;

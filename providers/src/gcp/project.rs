@@ -135,6 +135,7 @@ impl Gcp {
             "artifactregistry.googleapis.com" => {
                 (Service::ArtifactRegistry, format!("/v1/projects/{project}/locations"))
             }
+            "file.googleapis.com" => (Service::Filestore, format!("/v1/projects/{project}/locations/-/instances")),
             "iam.googleapis.com" => (Service::Iam, format!("/v1/projects/{project}/serviceAccounts")),
             "cloudresourcemanager.googleapis.com" => (Service::ResourceManager, format!("/v1/projects/{project}")),
             _ => return Ok(()),

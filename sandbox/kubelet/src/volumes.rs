@@ -3,6 +3,7 @@
 mod attachment;
 mod contents;
 mod disks;
+mod exported;
 mod place;
 mod writer;
 
@@ -242,6 +243,9 @@ async fn claim(shared: &Shared, pod: &Value, source: &Value) -> Result<Volume, S
     let volume = shared.api.get(volumes, "", volume_name).map_err(|_| missing(volumes, volume_name))?;
     let spec = &volume["spec"];
     let read_only = source["readOnly"] == true || spec["csi"]["readOnly"] == true || spec["nfs"]["readOnly"] == true;
+    if let Some(found) = exported::folder_of(shared, &volume) {
+        return Ok(Volume { place: Place::on_disk(found?), read_only });
+    }
     if let Some(path) = shared.disks.folder_of(&volume) {
         open_folder(shared, &path, fs_group(pod)).await?;
         return Ok(Volume { place: Place::on_disk(path), read_only });
@@ -255,6 +259,14 @@ async fn claim(shared: &Shared, pod: &Value, source: &Value) -> Result<Volume, S
         host_path(shared, &serde_json::json!({ "path": path, "type": spec["hostPath"]["type"] }))?;
     }
     Ok(Volume { place: Place::on_disk(path), read_only })
+}
+
+/// Where the files of a claim are, as far as they are on this machine's disk.
+fn folder_of_claim(shared: &Shared, namespace: &str, claim_name: &str) -> Option<PathBuf> {
+    let claim = shared.api.get(kinds::PERSISTENT_VOLUME_CLAIMS, namespace, claim_name).ok()?;
+    let volume = shared.api.get(kinds::PERSISTENT_VOLUMES, "", text(&claim["spec"], "volumeName")).ok()?;
+    let path = || volume["spec"]["local"]["path"].as_str().or_else(|| volume["spec"]["hostPath"]["path"].as_str());
+    shared.disks.folder_of(&volume).or_else(|| path().map(PathBuf::from))
 }
 
 impl Volumes {

@@ -124,6 +124,57 @@ pub async fn a_disk_is_a_folder_that_outlives_its_cluster() {
     }
 }
 
+pub async fn a_file_server_in_the_cluster_exports_what_its_ready_pod_has() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disks = Disks { folder: folder.path().to_owned(), drivers: vec!["nfs".to_owned()] };
+    let settings = Settings { disks: Some(disks), ..with_nodes(vec![node("a", "z1"), node("b", "z1")]) };
+    let world = World::start_with(settings).await;
+    let spec = json!({ "selector": { "app": "server" }, "ports": [{ "port": 2049 }] });
+    let service = world.create(kinds::SERVICES, json!({ "metadata": { "name": "server" }, "spec": spec })).await;
+    let volume = json!({ "apiVersion": "v1", "kind": "PersistentVolume", "metadata": { "name": "shared" }, "spec": {
+        "accessModes": ["ReadWriteMany"], "capacity": { "storage": "1Gi" }, "storageClassName": "",
+        "nfs": { "server": service["spec"]["clusterIP"], "path": "/export/part" } } });
+    let (by, options) = (User::system("admin"), apiserver::WriteOptions::default());
+    world.api().create(&by, kinds::PERSISTENT_VOLUMES, "", volume, &options).await.expect("a volume");
+    let claim = |name: &str, mode: &str, volume: &str| {
+        let resources = json!({ "requests": { "storage": "1Gi" } });
+        let mut spec = json!({ "accessModes": [mode], "resources": resources });
+        if !volume.is_empty() {
+            spec["storageClassName"] = "".into();
+            spec["volumeName"] = volume.into();
+        }
+        json!({ "metadata": { "name": name }, "spec": spec })
+    };
+    let claims = kinds::PERSISTENT_VOLUME_CLAIMS;
+    world.create(claims, claim("shared", "ReadWriteMany", "shared")).await;
+    world.create(claims, claim("disk", "ReadWriteOnce", "")).await;
+    let on = |name: &str, node: &str, (claim, path): (&str, &str), steps: &[&str]| {
+        let mut pod = pod(name, steps);
+        pod["spec"]["terminationGracePeriodSeconds"] = 1.into();
+        pod["spec"]["nodeSelector"] = json!({ "kubernetes.io/hostname": node });
+        pod["spec"]["containers"][0]["volumeMounts"] = json!([{ "name": "files", "mountPath": path }]);
+        pod["spec"]["volumes"] = json!([{ "name": "files", "persistentVolumeClaim": { "claimName": claim } }]);
+        pod
+    };
+    world
+        .create(
+            kinds::PODS,
+            on("client", "b", ("shared", "/data"), &["wait-for", "/data/file", "+", "read", "/data/file"]),
+        )
+        .await;
+    world.until_event("FailedMount", "mount.nfs: Connection refused").await;
+    let steps = ["write", "/export/part/file", "exported", "+", "sleep"];
+    let mut server = on("server", "a", ("disk", "/export"), &steps);
+    let part = json!({ "name": "part", "image": "tool:1", "args": ["print", "made"],
+        "volumeMounts": [{ "name": "files", "mountPath": "/export/part", "subPath": "part" }] });
+    server["spec"]["initContainers"] = json!([part]);
+    world.create(kinds::PODS, server).await;
+    world.until(kinds::PODS, "server", is_ready).await;
+    world.until(kinds::PODS, "client", phase("Succeeded")).await;
+    world.until_log("client", "exported").await;
+    world.sandbox.stop().await;
+}
+
 pub async fn another_process_changes_the_nodes() {
     let folder = tempfile::tempdir().expect("a folder");
     let set = async |count: usize| {

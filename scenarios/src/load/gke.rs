@@ -2,7 +2,7 @@
 
 mod pools;
 
-use cluster::gke::{Channel, Disk};
+use cluster::gke_spec::{Channel, Disk, FileServer, FileTier};
 
 use self::pools::node_pool;
 use super::Names;
@@ -10,7 +10,7 @@ use super::services::Services;
 use crate::manifest::Manifest;
 use crate::problems::did_you_mean;
 use crate::reader::{Field, Marked, Reader, Table};
-use crate::scenario::{BoundDisk, GkePart, Object, StaticAddress, WantedZones};
+use crate::scenario::{BoundDisk, BoundFilestore, GkePart, Object, StaticAddress, WantedZones};
 use crate::words::{self, choice, dns_label, gigabytes};
 
 const CHANNELS: [(&str, Channel); 5] = [
@@ -19,6 +19,14 @@ const CHANNELS: [(&str, Channel); 5] = [
     ("stable", Channel::Stable),
     ("extended", Channel::Extended),
     ("none", Channel::None),
+];
+
+const TIERS: [(&str, FileTier); 5] = [
+    ("basic-hdd", FileTier::BasicHdd),
+    ("basic-ssd", FileTier::BasicSsd),
+    ("zonal", FileTier::Zonal),
+    ("regional", FileTier::Regional),
+    ("enterprise", FileTier::Enterprise),
 ];
 
 pub(super) fn read(
@@ -43,11 +51,7 @@ pub(super) fn read(
         let items = reader.items(&field);
         part.node_pools = items.iter().filter_map(|item| node_pool(reader, item, &mut names)).collect();
     }
-    if let Some(field) = table.field(reader, "disks") {
-        let mut names = Names::of("disks");
-        let items = reader.items(&field);
-        part.disks = items.iter().filter_map(|item| disk(reader, item, &mut names, manifests)).collect();
-    }
+    storage(reader, &mut table, manifests, &mut part);
     if let Some(field) = table.field(reader, "addresses") {
         let mut names = Names::of("addresses");
         let items = reader.items(&field);
@@ -55,6 +59,27 @@ pub(super) fn read(
     }
     table.close(reader);
     Some(part)
+}
+
+/// Disks and file servers, with the claims that they serve.
+fn storage(reader: &mut Reader<'_>, table: &mut Table<'_>, manifests: &[&Manifest], part: &mut GkePart) {
+    if let Some(field) = table.field(reader, "disks") {
+        let mut names = Names::of("disks");
+        let items = reader.items(&field);
+        part.disks = items.iter().filter_map(|item| disk(reader, item, &mut names, manifests)).collect();
+    }
+    if let Some(field) = table.field(reader, "filestores") {
+        let mut names = Names::of("filestores");
+        let items = reader.items(&field);
+        part.filestores = items.iter().filter_map(|item| filestore(reader, item, &mut names, manifests)).collect();
+        let served = part.disks.iter().filter_map(|bound| bound.claim.as_ref());
+        let served: Vec<&Object> = served.collect();
+        for bound in part.filestores.iter().filter(|bound| served.contains(&&bound.claim)) {
+            let Object { namespace, name } = &bound.claim;
+            let message = format!("the claim `{namespace}/{name}` is served by a disk and by a Filestore instance");
+            reader.problem::<()>(table.key_mark("filestores"), message, "take it from one of them".to_owned());
+        }
+    }
 }
 
 /// Where it runs: `zone` or `region`, and which zones besides.
@@ -105,6 +130,37 @@ fn disk(reader: &mut Reader<'_>, field: &Field<'_>, names: &mut Names, manifests
     table.close(reader);
     let disk = Disk { name: name?.value, size_gigabytes: size?, disk_type, zone, snapshot };
     Some(BoundDisk { disk, claim })
+}
+
+fn filestore(
+    reader: &mut Reader<'_>,
+    field: &Field<'_>,
+    names: &mut Names,
+    manifests: &[&Manifest],
+) -> Option<BoundFilestore> {
+    let mut table = reader.table(field)?;
+    let name = names.read(reader, &mut table, "files");
+    let tier = table.optional(reader, "tier", |reader, field| choice(reader, field, &TIERS));
+    let tier = tier.unwrap_or(FileTier::BasicHdd);
+    let least = tier.least_gibibytes();
+    let size = table.optional(reader, "size", gigabytes).unwrap_or(least);
+    let zone = table.optional(reader, "zone", words::zone);
+    let claim = table.required(reader, "claim", "NAME", |reader, field| claim(reader, field, manifests));
+    if size < least {
+        let message = format!("{size} GB is less than an instance of this tier has");
+        reader.problem::<()>(table.key_mark("size"), message, format!("write `{least}GB` or more"));
+    }
+    if tier.is_regional() && zone.is_some() {
+        let message = "an instance of this tier is in no zone";
+        reader.problem::<()>(
+            table.key_mark("zone"),
+            message,
+            "leave `zone` out: it is in the cluster's region".to_owned(),
+        );
+    }
+    table.close(reader);
+    let server = FileServer { name: name?.value, tier, capacity_gibibytes: size, zone };
+    Some(BoundFilestore { server, claim: claim? })
 }
 
 /// The claim that is written `NAME` or `NAMESPACE/NAME`, among those that the manifests declare.

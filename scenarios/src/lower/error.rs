@@ -4,6 +4,10 @@ use std::path::PathBuf;
 /// Why a scenario cannot be brought to a target.
 #[derive(Debug, thiserror::Error)]
 pub enum LowerError {
+    /// This program cannot make clusters of Google Cloud.
+    #[cfg(not(feature = "gcp"))]
+    #[error("use Google Cloud: this program was built without it")]
+    WithoutGoogle,
     /// A file that was there when the scenario was read is not there any more.
     #[error("find {}", path.display())]
     Path {
@@ -32,6 +36,15 @@ pub enum LowerError {
         /// Why.
         #[source]
         source: datasets::Error,
+    },
+    /// The program of the file server cannot be put where it is built.
+    #[error("write {}", path.display())]
+    Program {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// The cache of images cannot be used.
     #[error("open the cache of images")]
@@ -88,6 +101,8 @@ impl LowerError {
                 ))
             }
             Self::Image { source, .. } => source.hint(),
+            #[cfg(not(feature = "gcp"))]
+            Self::WithoutGoogle => Some("build it with its default features".to_owned()),
             Self::NoProject => Some(
                 "say it in the scenario, as `cluster: { gke: { project: PROJECT-ID } }`, or on the command line"
                     .to_owned(),

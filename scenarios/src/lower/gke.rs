@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use cluster::gke::{self, Network, NodePool, OtherZones, Place, PoolSize, Registry, Spec};
+use cluster::gke_spec::{self as gke, Disk, Network, NodePool, OtherZones, Place, PoolSize, Registry, Spec};
 use engine::Address;
 use serde_json::Value;
-use workloads::{DiskVolume, StaticAddress};
+use workloads::{DiskVolume, FileServer, SharedVolume, StaticAddress};
 
-use super::{LowerError, Target, private_kubeconfig};
-use crate::gke::{GkePart, PoolPart, WantedZones};
+use super::volumes::{is_shared, leaves_its_volume_open};
+use super::{LowerError, Target, file_server, private_kubeconfig};
+use crate::gke::{GkePart, Object, PoolPart, WantedZones};
+use crate::manifest::Manifest;
 use crate::scenario::Scenario;
+
+/// A disk has at least so much.
+const LEAST_DISK_GIGABYTES: u64 = 10;
 
 /// What a target says of Google Cloud. What the scenario says goes first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,7 +50,8 @@ pub(super) fn spec(scenario: &Scenario, target: &Target, has_images: bool) -> Re
         workload_identity: part.workload_identity,
         service_account: part.service_account.clone(),
         node_pools: node_pools(scenario)?,
-        disks: part.disks.iter().map(|bound| bound.disk.clone()).collect(),
+        disks: part.disks.iter().map(|bound| bound.disk.clone()).chain(disks_of_servers(scenario)).collect(),
+        file_servers: part.filestores.iter().map(|bound| bound.server.clone()).collect(),
         addresses: part.addresses.iter().map(|address| address.name.clone()).collect(),
         load_balancers: load_balancers(scenario),
         claims_gigabytes: claims_gigabytes(scenario),
@@ -122,19 +128,87 @@ pub(super) fn image_repository(spec: &Spec, image: &str) -> Option<String> {
     Some(gke::image_repository(&registry.location, &spec.project, &spec.deployment, image))
 }
 
-/// The claims that disks serve.
+/// The claims that disks serve: those of the scenario, and those of file servers in the cluster.
 pub(super) fn disks(scenario: &Scenario, made_by: &BTreeMap<String, Address>) -> Vec<DiskVolume> {
-    let bound = scenario.cluster.gke.disks.iter();
-    let volume = |bound: &crate::gke::BoundDisk| {
-        let claim = bound.claim.as_ref()?;
-        Some(DiskVolume {
-            namespace: claim.namespace.clone(),
-            claim: claim.name.clone(),
-            size_gigabytes: bound.disk.size_gigabytes,
-            made_by: made_by.get(&bound.disk.name)?.clone(),
-        })
+    let servers = servers(scenario);
+    let of_servers = servers.iter().map(|server| {
+        let claim = workloads::file_server_claim(&server.claim.namespace, &server.claim.name);
+        (claim, &server.disk)
+    });
+    let bound = scenario.cluster.gke.disks.iter().filter_map(|bound| Some((bound.claim.as_ref()?, &bound.disk)));
+    let direct = bound.filter(|(claim, _)| !servers.iter().any(|server| server.claim == **claim));
+    let direct = direct.map(|(claim, disk)| ((claim.namespace.clone(), claim.name.clone()), disk));
+    let volume = |((namespace, claim), disk): ((String, String), &Disk)| {
+        let (size_gigabytes, made_by) = (disk.size_gigabytes, made_by.get(&disk.name)?.clone());
+        Some(DiskVolume { namespace, claim, size_gigabytes, made_by })
     };
-    bound.filter_map(volume).collect()
+    direct.chain(of_servers).filter_map(volume).collect()
+}
+
+/// A file server in the cluster: a claim that all nodes share, and the disk that its files are on.
+struct Server {
+    claim: Object,
+    disk: Disk,
+    /// Whether the disk is made for it alone.
+    is_own: bool,
+}
+
+/// Whether file servers in the cluster are needed.
+pub(super) fn needs_file_servers(scenario: &Scenario) -> bool {
+    !servers(scenario).is_empty()
+}
+
+/// The claims for several nodes that a file server in the cluster serves: those of a disk, since a disk is at one machine, and
+/// those that say nothing of their volume.
+fn servers(scenario: &Scenario) -> Vec<Server> {
+    let part = &scenario.cluster.gke;
+    let claims = claims(scenario).filter(|(_, manifest)| is_shared(&manifest.value));
+    let in_cloud = |claim: &Object| part.filestores.iter().any(|bound| bound.claim == *claim);
+    let server = |(claim, manifest): (Object, &Manifest)| {
+        let bound = part.disks.iter().find(|bound| bound.claim.as_ref() == Some(&claim));
+        if let Some(bound) = bound {
+            return Some(Server { claim, disk: bound.disk.clone(), is_own: false });
+        }
+        let size = storage(manifest).max(LEAST_DISK_GIGABYTES);
+        let (_, name) = workloads::file_server_claim(&claim.namespace, &claim.name);
+        let size_gigabytes = u32::try_from(size).unwrap_or(u32::MAX);
+        let disk = Disk { name, size_gigabytes, disk_type: None, zone: None, snapshot: false };
+        leaves_its_volume_open(&manifest.value).then_some(Server { claim, disk, is_own: true })
+    };
+    claims.filter(|(claim, _)| !in_cloud(claim)).filter_map(server).collect()
+}
+
+fn disks_of_servers(scenario: &Scenario) -> Vec<Disk> {
+    servers(scenario).into_iter().filter(|server| server.is_own).map(|server| server.disk).collect()
+}
+
+/// The claims that file servers serve.
+pub(super) fn shared(scenario: &Scenario, made_by: &BTreeMap<String, Address>) -> Vec<SharedVolume> {
+    let in_cluster = servers(scenario).into_iter().map(|server| SharedVolume {
+        namespace: server.claim.namespace,
+        claim: server.claim.name,
+        size_gigabytes: server.disk.size_gigabytes,
+        server: FileServer::InCluster { image: file_server::IMAGE.to_owned() },
+    });
+    let in_cloud = scenario.cluster.gke.filestores.iter().filter_map(|bound| {
+        Some(SharedVolume {
+            namespace: bound.claim.namespace.clone(),
+            claim: bound.claim.name.clone(),
+            size_gigabytes: bound.server.capacity_gibibytes,
+            server: FileServer::InCloud { made_by: made_by.get(&bound.server.name)?.clone() },
+        })
+    });
+    in_cluster.chain(in_cloud).collect()
+}
+
+/// The claims of the manifests.
+fn claims(scenario: &Scenario) -> impl Iterator<Item = (Object, &Manifest)> {
+    let manifests = scenario.steps.iter().flat_map(|step| &step.manifests);
+    manifests.filter(|manifest| manifest.identity.kind == "PersistentVolumeClaim").map(|manifest| {
+        let identity = &manifest.identity;
+        let namespace = identity.namespace.clone().unwrap_or_else(|| scenario.namespace.clone());
+        (Object { namespace, name: identity.name.clone() }, manifest)
+    })
 }
 
 /// The addresses that Services shall have.
@@ -158,18 +232,19 @@ fn load_balancers(scenario: &Scenario) -> u32 {
     u32::try_from(balancers.count()).unwrap_or(u32::MAX)
 }
 
-/// What the claims ask for that no disk of the scenario serves.
+/// What the claims ask for that no disk of the scenario and no file server serves.
 fn claims_gigabytes(scenario: &Scenario) -> u64 {
-    let served = |name: &str, namespace: Option<&str>| {
-        let claims = scenario.cluster.gke.disks.iter().filter_map(|bound| bound.claim.as_ref());
-        claims.into_iter().any(|claim| claim.name == name && Some(claim.namespace.as_str()) == namespace)
-    };
-    let manifests = scenario.steps.iter().flat_map(|step| &step.manifests);
-    let claims = manifests.filter(|manifest| {
-        let identity = &manifest.identity;
-        identity.kind == "PersistentVolumeClaim" && !served(&identity.name, identity.namespace.as_deref())
-    });
-    claims.map(|claim| gigabytes(&claim.value["spec"]["resources"]["requests"]["storage"])).sum()
+    let part = &scenario.cluster.gke;
+    let of_servers: Vec<Object> = servers(scenario).into_iter().map(|server| server.claim).collect();
+    let by_disks = part.disks.iter().filter_map(|bound| bound.claim.as_ref());
+    let served: Vec<&Object> =
+        by_disks.chain(part.filestores.iter().map(|bound| &bound.claim)).chain(&of_servers).collect();
+    claims(scenario).filter(|(claim, _)| !served.contains(&claim)).map(|(_, manifest)| storage(manifest)).sum()
+}
+
+/// What a claim asks for, in whole GB.
+fn storage(manifest: &Manifest) -> u64 {
+    gigabytes(&manifest.value["spec"]["resources"]["requests"]["storage"])
 }
 
 /// A quantity of storage in whole GB, rounded up; disks have whole ones.

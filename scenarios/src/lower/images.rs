@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::datasets::Folders;
 use super::{LowerError, absolute};
-use crate::scenario::{Image, ImageSource, Scenario};
+use crate::scenario::{Image, ImageSource};
 
 /// An image that is ready to be declared.
 pub(super) struct Prepared {
@@ -18,18 +18,14 @@ pub(super) struct Prepared {
 }
 
 /// Looks at everything that goes into the images; at all images at once.
-pub(super) async fn prepare(
-    scenario: &Scenario,
-    datasets: &Folders,
-    cache: &Path,
-) -> Result<Vec<Prepared>, LowerError> {
-    if scenario.images.is_empty() {
+pub(super) async fn prepare(images: &[Image], datasets: &Folders, cache: &Path) -> Result<Vec<Prepared>, LowerError> {
+    if images.is_empty() {
         return Ok(Vec::new());
     }
     let store = Store::open(&cache.join("images"))?;
     let mut names: BTreeMap<String, String> = BTreeMap::new();
     let mut specs = Vec::new();
-    for image in &scenario.images {
+    for image in images {
         let mut name = node_name(&image.name);
         if names.contains_key(&name) {
             name = format!("{name}-{}", short_hash(&image.name));

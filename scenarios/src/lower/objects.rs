@@ -12,7 +12,7 @@ use crate::scenario::{self, CheckKind, Scenario, ServicePort};
 
 /// Everything that goes into the cluster.
 pub(super) fn spec(scenario: &Scenario, target: &Target, of_cluster: Parts, ports: &Ports, datasets: &Folders) -> Spec {
-    let Parts { cluster, images, volumes, disks, load_balancers, static_addresses, gke: _ } = of_cluster;
+    let Parts { cluster, images, volumes, disks, shared, load_balancers, static_addresses, gke: _ } = of_cluster;
     let mut manifests = Vec::new();
     for step in &scenario.steps {
         for manifest in &step.manifests {
@@ -38,6 +38,7 @@ pub(super) fn spec(scenario: &Scenario, target: &Target, of_cluster: Parts, port
         node_ports: ports.node_ports(),
         volumes,
         disks,
+        shared,
         load_balancers,
         static_addresses,
         checks: scenario.checks.iter().map(|check| self::check(check, datasets)).collect(),

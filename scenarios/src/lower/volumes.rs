@@ -1,4 +1,5 @@
-//! Claims on a cluster of one node: a folder of the node serves them, without waiting for the provisioner that kind starts last.
+//! Claims on kind. On one node a folder of it serves them, without waiting for the provisioner that kind starts last. On several
+//! nodes that provisioner has volumes for one node each; what pods on all of them share is in a folder that all of them see.
 
 use engine::{Address, Graph, GraphError};
 use serde_json::Value;
@@ -21,11 +22,9 @@ pub(super) fn declare(
     graph: &mut Graph,
 ) -> Result<Vec<NodeVolume>, GraphError> {
     let mut volumes = Vec::new();
-    if scenario.cluster.nodes != 1 {
-        return Ok(volumes);
-    }
-    let manifests = scenario.steps.iter().flat_map(|step| &step.manifests);
-    for claim in manifests.map(|manifest| &manifest.value).filter(|value| leaves_its_volume_open(value)) {
+    let is_single = scenario.cluster.nodes == 1;
+    let manifests = scenario.steps.iter().flat_map(|step| &step.manifests).map(|manifest| &manifest.value);
+    for claim in manifests.filter(|value| leaves_its_volume_open(value) && (is_single || is_shared(value))) {
         let namespace = claim["metadata"]["namespace"].as_str().unwrap_or(&scenario.namespace);
         let Some(name) = claim["metadata"]["name"].as_str() else { continue };
         if has_another_volume(target, namespace, name) {
@@ -42,8 +41,11 @@ pub(super) fn declare(
 /// that no other claim has.
 fn folder(scenario: &Scenario, target: &Target, name: &str, others: &[NodeVolume]) -> String {
     let address = cluster::kind::folder_address(name);
+    let is_single = scenario.cluster.nodes == 1;
     let before = scenario.moved.iter().find(|(_, to)| *to == address).map(|(from, _)| from);
-    let held = |address: &Address| target.held.get(address)?["folder"].as_str().map(str::to_owned);
+    let other = if is_single { cluster::kind::shared_path("") } else { cluster::kind::folder_path("") };
+    let fits = |path: &&str| !path.starts_with(&other);
+    let held = |address: &Address| target.held.get(address)?["folder"].as_str().filter(fits).map(str::to_owned);
     if let Some(folder) = held(&address).or_else(|| held(before?)) {
         return folder;
     }
@@ -52,12 +54,18 @@ fn folder(scenario: &Scenario, target: &Target, name: &str, others: &[NodeVolume
         let mut paths = of_others.filter_map(|(_, inputs)| inputs["folder"].as_str());
         paths.any(|other| other == path) || others.iter().any(|other| other.folder == path)
     };
-    let usual = cluster::kind::folder_path(name);
+    let usual = if is_single { cluster::kind::folder_path(name) } else { cluster::kind::shared_path(name) };
     let numbered = (2..).map(|number| format!("{usual}.{number}"));
     std::iter::once(usual.clone()).chain(numbered).find(|path| !is_taken(path)).unwrap_or(usual)
 }
 
-fn leaves_its_volume_open(manifest: &Value) -> bool {
+/// Whether pods on several nodes may use a claim at once.
+pub(super) fn is_shared(claim: &Value) -> bool {
+    claim["spec"]["accessModes"].as_array().is_some_and(|modes| modes.iter().any(|mode| mode == "ReadWriteMany"))
+}
+
+/// Whether a claim says nothing of its volume.
+pub(super) fn leaves_its_volume_open(manifest: &Value) -> bool {
     let spec = &manifest["spec"];
     manifest["kind"] == "PersistentVolumeClaim"
         && OWN_WISHES.iter().all(|field| spec[*field].is_null())

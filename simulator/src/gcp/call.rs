@@ -51,7 +51,8 @@ impl Call {
     pub fn new_name(&self) -> &str {
         let body = ["/cluster/name", "/nodePool/name", "/name", "/accountId"];
         let named = body.iter().find_map(|pointer| self.body.pointer(pointer)?.as_str());
-        named.unwrap_or_else(|| self.query("repositoryId"))
+        let in_query = ["repositoryId", "instanceId"].map(|name| self.query(name));
+        named.or_else(|| in_query.into_iter().find(|name| !name.is_empty())).unwrap_or_default()
     }
 
     /// What the call is about, for faults and the ledger: the values of its path, and the name of what it makes.
@@ -86,6 +87,7 @@ impl Call {
             }
             "cloudresourcemanager" => format!("resourcemanager.{}", &id[service.len() + 1..]),
             "artifactregistry" => format!("artifactregistry.{}", rest.replace("patch", "update")),
+            "file" => format!("file.{}", rest.replace("patch", "update")),
             "iam" => format!("iam.{rest}"),
             "serviceusage" => {
                 format!("serviceusage.{}", rest.replace("batchEnable", "enable").replace("batchGet", "get"))

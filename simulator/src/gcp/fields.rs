@@ -173,6 +173,7 @@ tables![
     "compute.v1",
     "artifactregistry.v1",
     "artifactregistry.v1beta2",
+    "file.v1",
     "serviceusage.v1",
     "iam.v1",
     "cloudbilling.v1",

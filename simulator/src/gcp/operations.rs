@@ -123,6 +123,9 @@ const TIMES: &[(&str, u32, u32)] = &[
     ("repositories.create", 5, 12),
     ("repositories.delete", 2, 6),
     ("artifacts.delete", 1, 3),
+    ("instances.create", 150, 300),
+    ("instances.patch", 60, 180),
+    ("instances.delete", 60, 150),
     // What controllers in a cluster make for a Service of type LoadBalancer, and what they take to remove it.
     ("loadBalancer.create", 35, 60),
     ("loadBalancer.delete", 30, 60),

@@ -9,6 +9,18 @@ const CLUSTER: f64 = 0.10;
 /// What a machine costs that may be taken away, as a part of the full price.
 const SPOT: f64 = 0.3;
 
+/// What a GiB of each tier of Filestore costs in a month.
+const TIERS: [(&str, f64); 8] = [
+    ("BASIC_HDD", 0.16),
+    ("STANDARD", 0.16),
+    ("BASIC_SSD", 0.30),
+    ("PREMIUM", 0.30),
+    ("HIGH_SCALE_SSD", 0.25),
+    ("ZONAL", 0.25),
+    ("REGIONAL", 0.45),
+    ("ENTERPRISE", 0.45),
+];
+
 /// What a resource costs in an hour. 0 where the price goes by use, or where there is none.
 pub(crate) fn per_hour(kind: &str, body: &Value) -> f64 {
     match kind {
@@ -25,6 +37,10 @@ pub(crate) fn per_hour(kind: &str, body: &Value) -> f64 {
         "addresses" | "globalAddresses" => 0.01,
         "forwardingRules" | "globalForwardingRules" => 0.025,
         "routers" if body["nats"].as_array().is_some_and(|nats| !nats.is_empty()) => 0.044,
+        "filestoreInstances" => {
+            let tier = TIERS.iter().find(|known| body["tier"] == known.0).map_or(0.0, |known| known.1);
+            tier * number(&body["fileShares"][0]["capacityGb"]) / catalog::HOURS_OF_MONTH
+        }
         _ => 0.0,
     }
 }
@@ -58,6 +74,12 @@ mod tests {
     fn a_disk_costs_by_its_type_and_size() {
         let disk = json!({"type": "projects/p/zones/z/diskTypes/pd-ssd", "sizeGb": "730"});
         assert!((per_hour("disks", &disk) - 0.17).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_file_server_costs_by_its_tier_and_capacity() {
+        let server = json!({"tier": "BASIC_HDD", "fileShares": [{"name": "data", "capacityGb": "1024"}]});
+        assert!((per_hour("filestoreInstances", &server) - 0.2244).abs() < 1e-4);
     }
 
     #[test]

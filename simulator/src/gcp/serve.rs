@@ -186,12 +186,19 @@ impl Gcp {
     }
 }
 
-/// The method that a request is for. Where two interfaces share a path, the name of the operation decides.
+/// How many parts the name of an operation of Filestore has. One of Kubernetes Engine ends with a UUID and has more.
+const FILESTORE_PARTS: usize = 5;
+
+/// The method that a request is for. Where several interfaces share a path, the name of the operation decides.
 fn route(request: &Request) -> Option<Route> {
     let mut routes = fields::routes(&request.verb, &request.path);
     if routes.len() > 1 {
         let name = request.path.rsplit('/').next().unwrap_or_default();
-        let service = if name.starts_with("operation-") { "container" } else { "artifactregistry" };
+        let service = match (name.starts_with("operation-"), name.split('-').count()) {
+            (true, FILESTORE_PARTS) => "file",
+            (true, _) => "container",
+            _ => "artifactregistry",
+        };
         routes.retain(|route| route.method.service() == service);
     }
     routes.into_iter().next()
@@ -251,6 +258,7 @@ fn handle(world: &mut World, call: &Call, request: &Request, fault: Option<Fault
         "container" => super::container::handle(world, call),
         "compute" => super::compute::handle(world, call),
         "artifactregistry" => super::artifacts::handle(world, call),
+        "file" => super::filestore::handle(world, call),
         "serviceusage" => super::services::handle(world, call),
         "iam" => super::iam::handle(world, call),
         "cloudbilling" => super::billing::handle(world, call),

@@ -224,9 +224,13 @@ impl World {
         let milliseconds = self.clock.milliseconds(self.now);
         match plan.service {
             "container" => format!("operation-{milliseconds}-{uuid}"),
-            "compute" => {
+            "compute" | "file" => {
                 let rest = uuid.replace('-', "");
-                format!("operation-{milliseconds}-{}-{}-{}", &rest[..13], &rest[13..21], &rest[21..29])
+                let name = format!("operation-{milliseconds}-{}-{}-{}", &rest[..13], &rest[13..21], &rest[21..29]);
+                match plan.service {
+                    "file" => format!("projects/{}/locations/{}/operations/{name}", plan.project, plan.place),
+                    _ => name,
+                }
             }
             "serviceusage" => {
                 format!("operations/acat.p2-{}-{uuid}", hash::number(self.seed, &words) % 1_000_000_000_000)

@@ -3,6 +3,7 @@
 mod clusters;
 mod controllers;
 mod faults;
+mod filestore;
 mod networks;
 mod projects;
 mod registry;

@@ -24,6 +24,7 @@ fn spec(manifests: &[(&str, Value)]) -> Spec {
         images: BTreeMap::from([("server".to_owned(), Address::new("delivery", "server"))]),
         volumes: Vec::new(),
         disks: Vec::new(),
+        shared: Vec::new(),
         load_balancers: false,
         static_addresses: Vec::new(),
         node_ports: vec![NodePort {

@@ -117,6 +117,7 @@ impl Deployment {
             node_ports: Vec::new(),
             volumes: Vec::new(),
             disks: Vec::new(),
+            shared: Vec::new(),
             load_balancers: false,
             static_addresses: Vec::new(),
             checks: Vec::new(),

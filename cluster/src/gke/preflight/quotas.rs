@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use providers::gcp::compute::model::{Quota, Region};
 
 use super::Finding;
-use crate::gke::machines::{cpu_metric, disk_metric, gpu_metric, smaller};
 use crate::gke::{Network, NodePool, Place, Spec};
+use crate::gke_spec::machines::{cpu_metric, disk_metric, gpu_metric, smaller};
 
 /// The size of a boot disk where nobody says another.
 const BOOT_DISK_GIGABYTES: u32 = 100;
@@ -245,6 +245,7 @@ mod tests {
             service_account: None,
             node_pools: vec![pool],
             disks: Vec::new(),
+            file_servers: Vec::new(),
             addresses: Vec::new(),
             load_balancers: 1,
             claims_gigabytes: 10,

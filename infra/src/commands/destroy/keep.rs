@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cluster::gke::Data;
+use cluster::gke_spec::Data;
 use engine::{Address, Change, Deployment, Inventory};
 
 use crate::google;
@@ -17,11 +17,7 @@ use crate::settings::{Settings, shown};
 /// Where the cluster is one whose volumes go with it, by its name and with what to do instead.
 pub async fn data(deployment: &Deployment, inventory: &Inventory, settings: &Settings) -> Result<Vec<Data>, Problem> {
     refuse_local(deployment, inventory)?;
-    if google::holds(inventory) {
-        Ok(cluster::gke::data(settings.google.client()?, inventory).await?)
-    } else {
-        Ok(Vec::new())
-    }
+    if google::holds(inventory) { Ok(google::data(settings, inventory).await?) } else { Ok(Vec::new()) }
 }
 
 /// Volumes of clusters on this machine are folders inside of them.

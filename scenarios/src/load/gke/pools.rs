@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cluster::gke::{Gpu, GpuDriver, Taint, TaintEffect};
+use cluster::gke_spec::{Gpu, GpuDriver, Taint, TaintEffect};
 
 use crate::load::Names;
 use crate::reader::{Field, Reader, Table};

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{Collection, begin, existing, link, networks, repeated};
 use crate::faults::FaultKind;
 use crate::gcp::call::Call;
+use crate::gcp::filestore;
 use crate::gcp::operations::{End, Failure};
 use crate::gcp::refusal::Refusal;
 use crate::gcp::world::World;
@@ -22,8 +23,10 @@ pub(super) fn remove(world: &mut World, call: &Call, collection: &'static Collec
     if world.things[&key].leaving {
         return Err(Refusal::not_ready(format!("The resource '{path}' is not ready")));
     }
+    let server = || filestore::in_network(world, &path);
     let claimed = || format!("projects/{}/global/firewalls/k8s-fw-someone", call.project());
-    let user = user(world, &key, collection).or_else(|| (world.fault == Some(FaultKind::InUse)).then(claimed));
+    let user =
+        user(world, &key, collection).or_else(server).or_else(|| (world.fault == Some(FaultKind::InUse)).then(claimed));
     if let Some(user) = user {
         return Err(Refusal::in_use(format!(
             "The {} resource '{path}' is already being used by '{user}'",

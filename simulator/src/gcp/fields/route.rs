@@ -12,7 +12,7 @@ pub(crate) struct Route {
     pub parameters: BTreeMap<String, String>,
 }
 
-/// All methods that a verb and a path can be for. Two interfaces share some paths.
+/// All methods that a verb and a path can be for. Several interfaces share some paths.
 pub(crate) fn routes(verb: &str, path: &str) -> Vec<Route> {
     let parts: Vec<String> = path.trim_start_matches('/').split('/').map(decode).collect();
     let methods = TABLES.iter().flat_map(|(_, table)| &table.methods).filter(|method| method.verb == verb);
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn one_path_is_shared_by_the_operations_of_two_interfaces() {
-        assert_eq!(ids("GET", "/v1/projects/p/locations/l/operations/o").len(), 2);
+    fn one_path_is_shared_by_the_operations_of_several_interfaces() {
+        assert_eq!(ids("GET", "/v1/projects/p/locations/l/operations/o").len(), 3);
     }
 }

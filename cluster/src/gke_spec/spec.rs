@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use engine::Address;
 use serde::{Deserialize, Serialize};
+
+use super::names;
 
 /// A GKE cluster that a deployment wants, with everything that belongs to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +33,8 @@ pub struct Spec {
     pub node_pools: Vec<NodePool>,
     /// Disks that stand alone.
     pub disks: Vec<Disk>,
+    /// Filestore instances.
+    pub file_servers: Vec<FileServer>,
     /// Static addresses in the cluster's region, by the name that they have in the scenario.
     pub addresses: Vec<String>,
     /// How many load balancers the workloads will ask for.
@@ -45,6 +50,35 @@ pub struct Spec {
     /// The program with its arguments that prints a token for kubectl as an `ExecCredential`: `infra token` or
     /// `gke-gcloud-auth-plugin`. This process needs none.
     pub token_program: Vec<String>,
+}
+
+impl Spec {
+    /// The name of the cluster, of its network, subnetwork, router and repository, and of the context.
+    pub fn name(&self) -> String {
+        names::name(&self.deployment)
+    }
+
+    /// The service account of the nodes.
+    pub(crate) fn node_account(&self) -> String {
+        self.service_account.clone().unwrap_or_else(|| names::service_account(&self.project, &self.deployment))
+    }
+}
+
+/// The addresses of what a [`Spec`] adds to a graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// The cluster, with the milestone `api` and the outputs `context`, `server`, `location` and `id`.
+    pub cluster: Address,
+    /// The context in the user's kubeconfig, if that is wanted.
+    pub context: Option<Address>,
+    /// The repository for images, if that is wanted.
+    pub repository: Option<Address>,
+    /// By the name in the scenario: the disk, with the outputs `handle` (as a CSI volume handle) and `zone`.
+    pub disks: BTreeMap<String, Address>,
+    /// By the name in the scenario: the Filestore instance, with the outputs `address` and `path`.
+    pub file_servers: BTreeMap<String, Address>,
+    /// By the name in the scenario: the static address, with the output `address`.
+    pub addresses: BTreeMap<String, Address>,
 }
 
 /// Where a cluster runs.
@@ -86,6 +120,14 @@ impl Place {
         match self {
             Self::Region { region, .. } => region,
             Self::Zone { zone, .. } => region_of(zone),
+        }
+    }
+
+    /// The zone where something is that is in one zone, where nobody says another.
+    pub fn first_zone(&self) -> String {
+        match self {
+            Self::Zone { zone, .. } => zone.clone(),
+            Self::Region { region, zones } => zones.first().cloned().unwrap_or_else(|| format!("{region}-a")),
         }
     }
 
@@ -285,6 +327,70 @@ pub struct Disk {
     /// Whether a snapshot of it is kept when it is deleted.
     #[serde(default)]
     pub snapshot: bool,
+}
+
+/// A file server of Google: an instance of Filestore with one share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileServer {
+    /// Its name in the scenario.
+    pub name: String,
+    /// Its tier.
+    pub tier: FileTier,
+    /// The size of its share; see [`FileTier::least_gibibytes`].
+    pub capacity_gibibytes: u32,
+    /// Its zone, for tiers that are in one; that of the cluster where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+}
+
+impl FileServer {
+    /// The zone or region that it is in.
+    pub fn location(&self, place: &Place) -> String {
+        if self.tier.is_regional() {
+            return place.region().to_owned();
+        }
+        self.zone.clone().unwrap_or_else(|| place.first_zone())
+    }
+}
+
+/// A service tier of Filestore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileTier {
+    /// On hard disks, in a zone: the cheapest.
+    BasicHdd,
+    /// On solid-state disks, in a zone.
+    BasicSsd,
+    /// On solid-state disks, in a zone; grows and shrinks.
+    Zonal,
+    /// In three zones of a region.
+    Regional,
+    /// In three zones of a region; the tier before `regional`.
+    Enterprise,
+}
+
+impl FileTier {
+    /// Its name in the API.
+    pub fn api_name(self) -> &'static str {
+        match self {
+            Self::BasicHdd => "BASIC_HDD",
+            Self::BasicSsd => "BASIC_SSD",
+            Self::Zonal => "ZONAL",
+            Self::Regional => "REGIONAL",
+            Self::Enterprise => "ENTERPRISE",
+        }
+    }
+
+    /// Whether its instances are in a whole region.
+    pub fn is_regional(self) -> bool {
+        matches!(self, Self::Regional | Self::Enterprise)
+    }
+
+    /// The least that an instance has, by Google's pages on service tiers.
+    pub fn least_gibibytes(self) -> u32 {
+        if self == Self::BasicSsd { 2560 } else { 1024 }
+    }
 }
 
 /// The repository for images in Artifact Registry.
