@@ -238,14 +238,14 @@ mod tests {
 
     #[test]
     fn a_look_costs_a_hundredth_of_the_time_and_is_rarer_the_more_wait() {
-        let seconds = |elapsed, soonest, waiters| {
-            gke_pause(Duration::from_secs(elapsed), Duration::from_secs(soonest), waiters).as_secs_f64()
+        let milliseconds = |elapsed, soonest, waiters| {
+            gke_pause(Duration::from_secs(elapsed), Duration::from_secs(soonest), waiters).as_millis()
         };
         assert_eq!(
-            [0, 60, 140, 149, 200, 450, 3000].map(|elapsed| seconds(elapsed, 150, 1)),
-            [15.0, 15.0, 10.0, 3.0, 3.0, 4.5, 12.0]
+            [0, 60, 140, 149, 200, 450, 3000].map(|elapsed| milliseconds(elapsed, 150, 1)),
+            [15_000, 15_000, 10_000, 3000, 3000, 4500, 12_000]
         );
-        assert_eq!((seconds(200, 150, 50), seconds(200, 150, 200)), (5.0, 20.0));
+        assert_eq!((milliseconds(200, 150, 50), milliseconds(200, 150, 200)), (5000, 20_000));
     }
 
     #[test]
