@@ -240,11 +240,11 @@ fn is_of(volume: &Value, claims: &[Doomed]) -> bool {
     claims.iter().any(|claim| uid == Some(&claim.uid))
 }
 
-/// Whether a volume is a disk that the cluster's driver made for a claim; its name says so. The disks of the graph are not.
+/// Whether a volume is a disk that was made for a claim; its name says so, and no other driver. The disks of the graph are not.
 fn is_disk(volume: &Value) -> bool {
-    let spec = &volume["spec"];
     let made = volume["metadata"]["name"].as_str().is_some_and(|name| name.starts_with("pvc-"));
-    made && (spec["csi"]["driver"] == DISK_DRIVER || spec["gcePersistentDisk"].is_object())
+    let driver = volume["spec"]["csi"]["driver"].as_str();
+    made && driver.is_none_or(|driver| driver == DISK_DRIVER)
 }
 
 fn goes_with_claim(volume: &Value) -> bool {
@@ -273,4 +273,29 @@ fn is_own(identity: &Identity) -> bool {
 
 fn name_of(identity: &Identity) -> String {
     identity.namespace.as_ref().map_or(identity.name.clone(), |namespace| format!("{namespace}/{}", identity.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn disks_are_told_from_what_other_drivers_made_and_from_those_of_the_graph() {
+        let volume = |name: &str, source: Value| {
+            let mut spec = json!({ "persistentVolumeReclaimPolicy": "Delete", "claimRef": { "uid": "1" } });
+            spec.as_object_mut().unwrap().extend(source.as_object().cloned().unwrap_or_default());
+            json!({ "metadata": { "name": name }, "spec": spec })
+        };
+        let by = |driver: &str| json!({ "csi": { "driver": driver } });
+        assert!(is_disk(&volume("pvc-1", by(DISK_DRIVER))));
+        assert!(is_disk(&volume("pvc-1", json!({ "gcePersistentDisk": { "pdName": "pvc-1" } }))));
+        assert!(!is_disk(&volume("pvc-1", by("filestore.csi.storage.gke.io"))));
+        assert!(!is_disk(&volume("infra-demo-data", by(DISK_DRIVER))));
+        let claim = |uid: &str| Doomed {
+            identity: Identity::new("v1", "PersistentVolumeClaim", None, "c"),
+            uid: uid.to_owned(),
+        };
+        let found = volume("pvc-1", by(DISK_DRIVER));
+        assert!(goes_with_claim(&found) && is_of(&found, &[claim("1")]) && !is_of(&found, &[claim("2")]));
+    }
 }

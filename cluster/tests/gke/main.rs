@@ -86,6 +86,23 @@ async fn a_pool_changes_its_size_in_place_and_is_replaced_where_its_machines_cha
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pool_that_somebody_resized_gets_its_nodes_back() {
+    let mut world = World::new().await;
+    let spec = world.spec();
+    assert_eq!(failures(&world.run(Some(&spec)).await), NOTHING);
+    let gcp = world.gcp.clone();
+    let sizes = async || {
+        let pool = gcp.node_pool(ZONE, "infra-demo", "default-pool").await.unwrap().unwrap();
+        gcp.node_pool_sizes(&pool).await.unwrap()
+    };
+    let resized = gcp.set_node_pool_size(ZONE, "infra-demo", "default-pool", 3).await.unwrap();
+    gcp.wait_for_cluster_operation(ZONE, &resized, &|_| ()).await.unwrap();
+    assert_eq!(sizes().await, [3]);
+    let again = world.run(Some(&spec)).await;
+    assert_eq!((failures(&again), again.changed, sizes().await), (Vec::new(), 1, vec![2]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_zone_without_machines_is_left_for_another_where_the_scenario_allows() {
     let mut world = World::with(rule(FaultKind::Stockout, "clusters.create"), |_| ()).await;
     let mut spec = world.spec();

@@ -1,6 +1,6 @@
 //! What stands in the way is said before anything is made.
 
-use cluster::gke::{Gpu, GpuDriver, Place, preflight};
+use cluster::gke::{Finding, Gpu, GpuDriver, Level, Place, enable_compute, preflight};
 use providers::gcp::Credentials;
 use simulator::Project;
 
@@ -82,4 +82,21 @@ async fn without_credentials_only_that_is_said() {
     insta::assert_snapshot!("no_credentials", said(&world, |_| ()).await);
     world.gcp = client(&world.running, Credentials::Token("unknown".to_owned()));
     insta::assert_snapshot!("refused_token", said(&world, |_| ()).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn quotas_that_could_not_be_read_are_read_once_their_api_is_on() {
+    let short = |project: &mut Project| {
+        fresh(project);
+        project.quotas.extend([("CPUS".to_owned(), 2.0)]);
+    };
+    let world = World::with(simulator::Faults::default(), short).await;
+    let spec = world.spec();
+    let before = preflight(&world.gcp, &spec).await;
+    assert!(before.iter().any(Finding::is_unread) && before.iter().all(|found| found.level != Level::Error));
+    enable_compute(&world.gcp, &spec).await.expect("an API that is on");
+    let after = preflight(&world.gcp, &spec).await;
+    let short = |found: &&Finding| found.level == Level::Error && found.about == "quotas";
+    assert!(after.iter().any(|found| short(&found)) && !after.iter().any(Finding::is_unread), "{after:?}");
+    assert_eq!(world.left(), [] as [&str; 0]);
 }

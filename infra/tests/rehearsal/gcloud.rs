@@ -1,6 +1,8 @@
 //! What the real gcloud and kubectl say of what infra made, beside what infra says of it.
 
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
@@ -33,6 +35,19 @@ impl Cloud {
     }
 }
 
+/// What infra says once the load balancer has its address: that takes the cloud a minute of its own time.
+fn settled(cloud: &Cloud) -> Value {
+    for _ in 0..100 {
+        let status = cloud.machine.must(&["status", "--name", "hello", "--json"]);
+        let status: Value = serde_json::from_str(status.trim()).expect("an object");
+        if status["cloud"]["addresses"][0]["status"] == "IN_USE" {
+            return status;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    panic!("the load balancer does not use its address");
+}
+
 /// The last part of a link.
 fn last(value: &Value) -> &str {
     value.as_str().and_then(|link| link.rsplit('/').next()).unwrap_or_default()
@@ -53,11 +68,11 @@ fn compare_cluster(cloud: &Cloud, infra: &Value) {
     });
     assert_eq!(infra["cluster"], expected);
     let pools = cloud.told(&["container", "node-pools", "list", "--cluster", "infra-hello", "--zone", ZONE]);
-    let groups = cloud.told(&["compute", "instance-groups", "managed", "list"]);
+    let groups = cloud.told(&["compute", "instance-groups", "list"]);
     let size = |pool: &Value| -> i64 {
         let names: Vec<&str> = pool["instanceGroupUrls"].as_array().into_iter().flatten().map(last).collect();
         let mine = groups.as_array().into_iter().flatten().filter(|group| names.contains(&last(&group["name"])));
-        mine.filter_map(|group| number(&group["targetSize"])).sum()
+        mine.filter_map(|group| number(&group["size"])).sum()
     };
     let pools = pools.as_array().expect("a list").iter().map(|pool| {
         json!({
@@ -97,8 +112,7 @@ pub fn agrees() -> Result<(), Failed> {
     cloud.machine.write("hello/scenario.yaml", &workspace(&SCENARIO.replace("steps:", CLUSTER)));
     cloud.machine.write("hello/manifests/data.yaml", CLAIM);
     cloud.machine.must(&["apply", "hello", "--yes"]);
-    let status = cloud.machine.must(&["status", "--name", "hello", "--json"]);
-    let status: Value = serde_json::from_str(status.trim()).expect("an object");
+    let status = settled(&cloud);
     compare_cluster(&cloud, &status["cloud"]);
     compare_rest(&cloud, &status["cloud"]);
     let networks = cloud.gcloud(&["compute", "networks", "list", "--format", "value(name)"]);

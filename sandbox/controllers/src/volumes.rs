@@ -172,11 +172,11 @@ impl Volumes {
     async fn sync_volume(&self, hub: &Hub, key: &Id) -> Result<(), Status> {
         let Some(volume) = hub.get(key) else { return Ok(()) };
         if is_deleting(&volume) {
-            if text(&volume, "/status/phase") != "Bound" {
-                let release = |volume: &mut Value| remove_finalizer(volume, VOLUME_PROTECTION);
-                hub.modify(&hub.writers.manager, key, None, release).await?;
+            if text(&volume, "/status/phase") == "Bound" && claim_of(hub, &volume).is_some() {
+                return Ok(());
             }
-            return Ok(());
+            let release = |volume: &mut Value| remove_finalizer(volume, VOLUME_PROTECTION);
+            return hub.modify(&hub.writers.manager, key, None, release).await.map(drop);
         }
         if !has_finalizer(&volume, VOLUME_PROTECTION) {
             let protect = |volume: &mut Value| add_finalizer(volume, VOLUME_PROTECTION);
@@ -186,9 +186,7 @@ impl Volumes {
         if claim_uid.is_empty() {
             return set_phase(hub, key, "Available").await;
         }
-        let (namespace, claim) = (text(&volume, "/spec/claimRef/namespace"), text(&volume, "/spec/claimRef/name"));
-        let claim = hub.get(&Id::new(kinds::PERSISTENT_VOLUME_CLAIMS, namespace, claim));
-        match claim.filter(|claim| uid(claim) == claim_uid) {
+        match claim_of(hub, &volume) {
             // The claim's own turn completes what is begun.
             Some(claim) if text(&claim, "/spec/volumeName").is_empty() => Ok(()),
             Some(claim) if text(&claim, "/spec/volumeName") == name(&volume) => set_phase(hub, key, "Bound").await,
@@ -214,6 +212,13 @@ impl Volumes {
         let options = DeleteOptions { uid: Some(uid(volume).to_owned()), ..DeleteOptions::default() };
         hub.delete(key, &options).await
     }
+}
+
+/// The claim that a volume is for, as long as it is there.
+fn claim_of(hub: &Hub, volume: &Value) -> Option<Arc<Value>> {
+    let (namespace, claim) = (text(volume, "/spec/claimRef/namespace"), text(volume, "/spec/claimRef/name"));
+    let claim = hub.get(&Id::new(kinds::PERSISTENT_VOLUME_CLAIMS, namespace, claim));
+    claim.filter(|claim| uid(claim) == text(volume, "/spec/claimRef/uid"))
 }
 
 async fn set_phase(hub: &Hub, key: &Id, phase: &str) -> Result<(), Status> {
