@@ -14,6 +14,7 @@ mod account;
 mod address;
 mod boot;
 mod cluster;
+mod data;
 mod disk;
 mod drain;
 mod failure;
@@ -27,17 +28,21 @@ mod repository;
 mod router;
 mod service;
 mod shape;
+mod status;
 mod subnetwork;
 mod things;
 mod whereabouts;
 
+pub use data::data;
 pub use find::{discover, find};
-pub use preflight::preflight;
+pub use preflight::{enable_compute, preflight};
 
 pub use crate::gke_spec::{
-    Channel, Declared, Disk, FileServer, FileTier, Finding, Gpu, GpuDriver, Level, Network, NodePool, OtherZones,
-    Place, PoolSize, Registry, Spec, Taint, TaintEffect, is_zone, region_of,
+    AddressStatus, Channel, Cloud, ClusterStatus, Data, Declared, Disk, FileServer, FileTier, Finding, Gpu, GpuDriver,
+    Level, Network, NodePool, OtherZones, Place, PoolSize, PoolStatus, Registry, Spec, Taint, TaintEffect, is_zone,
+    region_of,
 };
+pub use status::status;
 
 /// The APIs that every cluster needs, and those that only some need.
 const CONTAINER: &str = "container.googleapis.com";
@@ -327,11 +332,18 @@ pub fn register(registry: &mut Behaviours, gcp: &Gcp) {
     registry.register(filestore::KIND, filestore::Filestores::new(gcp));
     registry.register(address::KIND, address::Addresses::new(gcp));
     registry.register(repository::KIND, repository::Repositories::new(gcp));
-    registry.register(remains::KIND, remains::Leftovers(gcp.clone()));
+    registry.register(remains::KIND, remains::Leftovers { gcp: gcp.clone(), keeps_data: false });
     registry.register(cluster::KIND, cluster::Clusters(gcp.clone()));
     registry.register(node_pool::KIND, node_pool::NodePools(gcp.clone()));
-    registry.register(drain::KIND, drain::Drains(gcp.clone()));
+    registry.register(drain::KIND, drain::Drains { gcp: gcp.clone(), keeps_data: false });
     registry.register(context::KIND, context::KubeconfigContext);
+}
+
+/// Has deletions keep the disks that were made for claims, from now on. Those that stand alone are kept by leaving them out of the
+/// plan ([`engine::Plan::leaving`]); [`data`] tells all of them.
+pub fn keep_data(registry: &mut Behaviours, gcp: &Gcp) {
+    registry.register(remains::KIND, remains::Leftovers { gcp: gcp.clone(), keeps_data: true });
+    registry.register(drain::KIND, drain::Drains { gcp: gcp.clone(), keeps_data: true });
 }
 
 #[cfg(test)]

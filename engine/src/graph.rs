@@ -29,10 +29,18 @@ pub struct Node {
     /// What is different on this target, for the plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// Whether a destroy left it on purpose, because it holds data. It is as wanted again once a graph has it.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub kept: bool,
 }
 
 fn yes() -> bool {
     true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_not(kept: &bool) -> bool {
+    !kept
 }
 
 /// A dependency: the whole resource, or only a milestone that it announces while it is made.
@@ -70,6 +78,7 @@ impl Node {
             within: None,
             lasting: true,
             note: None,
+            kept: false,
         }
     }
 }

@@ -94,6 +94,11 @@ impl Inventory {
         self.held.values().all(|held| !held.node.lasting)
     }
 
+    /// What a destroy left on purpose, because it holds data.
+    pub fn kept(&self) -> impl Iterator<Item = &Held> {
+        self.held.values().filter(|held| held.node.kept)
+    }
+
     /// The number of the last entry; 0 before the first.
     pub fn last_number(&self) -> u64 {
         self.last_number
@@ -231,7 +236,8 @@ fn next(before: Option<&Held>, change: &Change, was_absent: bool) -> Option<Opti
         (Change::Began { operation: Delete, node: None }, Some(_)) => Some(became(State::Leaving)),
         (Change::Ended { operation: Delete, .. }, Some(State::Leaving)) => Some(None),
         (Change::Failed { operation: Delete, .. }, Some(State::Leaving)) => Some(became(State::Stuck)),
-        (Change::Found { node, outputs }, None | Some(State::Present)) => {
+        // Whatever was begun: it was looked at, and is there.
+        (Change::Found { node, outputs }, _) => {
             let known = before.map(|held| &held.outputs).filter(|_| outputs.is_null());
             let outputs = known.unwrap_or(outputs).clone();
             Some(Some(Held { node: (**node).clone(), outputs, state: State::Present }))

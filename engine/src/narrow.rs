@@ -23,6 +23,14 @@ impl Plan {
         let moved = self.moved.into_iter().filter(|it| is_chosen(&it.to)).collect();
         Self { steps, in_the_way, moved, ..self }
     }
+
+    /// The plan without the deletion of these: they stay, in the world and in the journal. For what stands alone: what goes with
+    /// something that is deleted is not kept by this.
+    #[must_use]
+    pub fn leaving(self, kept: &BTreeSet<Address>) -> Self {
+        let goes = |step: &Step| step.action != Action::Delete || !kept.contains(&step.node.address);
+        Self { steps: self.steps.into_iter().filter(goes).collect(), ..self }
+    }
 }
 
 /// Which steps belong together.

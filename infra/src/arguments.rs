@@ -1,6 +1,7 @@
 //! What can be said on the command line.
 
 mod cloud;
+mod destroy;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::commands::completions::{deployments, scenarios};
 pub use cloud::{Preflight, Simulator, Token};
 #[cfg(feature = "gcp")]
 pub use cloud::{SimulatorCommand, SimulatorGcp};
+pub use destroy::Destroy;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -288,23 +290,6 @@ pub struct Open {
     /// The local port [default: one that is free]
     #[arg(long, short, value_name = "PORT")]
     pub port: Option<u16>,
-}
-
-/// `infra destroy`
-#[derive(Clone, Debug, Args)]
-pub struct Destroy {
-    /// Which deployment.
-    #[command(flatten)]
-    pub which: Which,
-    /// Only this and what needs it (repeatable); the rest stays
-    #[arg(long = "target", value_name = "ADDRESS")]
-    pub targets: Vec<String>,
-    /// Do not ask first
-    #[arg(long, short)]
-    pub yes: bool,
-    /// How long to wait for another run.
-    #[command(flatten)]
-    pub wait: Wait,
 }
 
 /// `infra recover`

@@ -163,7 +163,9 @@ pub async fn prepare(
     let existing = registry.existing(&graph, inventory, &observed).await;
     let (replace, adopt) = (selection.replace.clone(), selection.adopt);
     let wishes = Wishes { replace, moved, existing, adopt };
-    let mut plan = plan_with(&graph, inventory, &observed, &registry, &wishes).map_err(of_plan)?;
+    let plan = plan_with(&graph, inventory, &observed, &registry, &wishes).map_err(of_plan)?;
+    // What a destroy kept on purpose only a destroy deletes.
+    let mut plan = plan.leaving(&inventory.kept().map(|held| held.node.address.clone()).collect());
     let all = changes(&plan);
     if !selection.targets.is_empty() {
         plan = plan.narrowed(&selection.targets);
@@ -197,7 +199,7 @@ fn provider_of(scenario: &Scenario, inventory: &Inventory, settings: &Settings) 
         kinds.find_map(|kind| match kind {
             "sandbox-cluster" => Some(Provider::Sandbox),
             "kind-cluster" => Some(Provider::Kind),
-            "gke-cluster" => Some(Provider::Gke),
+            kind if google::is_google(kind) => Some(Provider::Gke),
             _ => None,
         })
     };

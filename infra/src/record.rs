@@ -20,6 +20,8 @@ use jiff::Timestamp;
 use scenarios::ServiceAddress;
 use serde::{Deserialize, Serialize};
 
+use crate::google;
+
 /// The version of the lines.
 pub const VERSION: u32 = 1;
 /// So many records of a deployment are kept; a new run takes the place of the oldest.
@@ -219,7 +221,10 @@ impl Planned {
 
 /// Where a deployment is, by the sort of its cluster; empty where it has none.
 pub fn provider(inventory: &Inventory) -> &str {
-    inventory.iter().find_map(|held| held.node.address.kind().strip_suffix("-cluster")).unwrap_or_default()
+    let kinds = || inventory.iter().map(|held| held.node.address.kind());
+    let of_cluster = kinds().find_map(|kind| kind.strip_suffix("-cluster"));
+    // What is kept of a cluster in a cloud tells which cloud that was.
+    of_cluster.or_else(|| kinds().find(|kind| google::is_google(kind)).map(|_| "gke")).unwrap_or_default()
 }
 
 /// The images of a deployment that are known by their digest.

@@ -146,7 +146,8 @@ impl Stage {
         // What was refused before anything was made has left nothing to destroy.
         if self.settings.state.has_journal(&self.settings.state.deployment(&self.scenario)).await? {
             let which = Which { scenario: None, name: Some(self.scenario.clone()) };
-            let destroy = arguments::Destroy { which, targets: Vec::new(), yes: true, wait: Wait::default() };
+            let (targets, keep_data) = (Vec::new(), false);
+            let destroy = arguments::Destroy { which, targets, keep_data, yes: true, wait: Wait::default() };
             acts.extend(self.until_done("destroy", || commands::destroy::run(destroy.clone(), &self.settings)).await);
         }
         let ledger = self.simulator.ledger();
@@ -188,6 +189,10 @@ impl Stage {
             Command::Status(command) => self.act("status", commands::status::run(command, settings)).await,
             Command::Check(command) => self.act("check", commands::check::run(command, settings)).await,
             Command::Logs(command) => self.act("logs", commands::logs::run(command, settings)).await,
+            Command::Destroy(command) if command.keep_data => {
+                let destroy = arguments::Destroy { yes: true, ..command };
+                self.act("keep", commands::destroy::run(destroy, settings)).await
+            }
             _ => return None,
         })
     }

@@ -5,7 +5,8 @@
 //! controllers left behind, are made here ([`rest`]). Errors are [`Error`]; retries, time limits and the gates are of this
 //! crate: Google's crates never repeat a throttled call, and give a call no time limit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -63,8 +64,12 @@ pub(crate) struct Shared {
     tokens: Tokens,
     http: reqwest::Client,
     gates: Mutex<HashMap<Service, Gate>>,
+    /// The APIs that are known to be enabled, by project.
+    enabled: tokio::sync::Mutex<BTreeSet<(String, String)>>,
+    /// How many wait for operations of GKE.
+    waiters: AtomicU32,
     container: tokio::sync::OnceCell<container::Client>,
-    compute: tokio::sync::OnceCell<compute::Clients>,
+    compute: compute::Clients,
 }
 
 /// An API of Google Cloud.
@@ -72,6 +77,8 @@ pub(crate) struct Shared {
 pub(crate) enum Service {
     Container,
     Compute,
+    /// Calls to Compute Engine that wait there for the end of an operation: they keep no others waiting.
+    ComputeWait,
     ArtifactRegistry,
     Filestore,
     Usage,
@@ -84,7 +91,7 @@ impl Service {
     pub(crate) fn host(self) -> &'static str {
         match self {
             Self::Container => "container.googleapis.com",
-            Self::Compute => "compute.googleapis.com",
+            Self::Compute | Self::ComputeWait => "compute.googleapis.com",
             Self::ArtifactRegistry => "artifactregistry.googleapis.com",
             Self::Filestore => "file.googleapis.com",
             Self::Usage => "serviceusage.googleapis.com",
@@ -99,6 +106,7 @@ impl Service {
     fn most_calls(self) -> u32 {
         match self {
             Self::Compute => 16,
+            Self::ComputeWait => 1000,
             Self::Container => 8,
             _ => 4,
         }
@@ -123,8 +131,10 @@ impl Gcp {
             pace: if pace.is_finite() && pace > 0.0 { pace } else { 1.0 },
             http: http.map_err(|error| Error::Protocol(Box::new(error)))?,
             gates: Mutex::default(),
+            enabled: tokio::sync::Mutex::default(),
+            waiters: AtomicU32::new(0),
             container: tokio::sync::OnceCell::new(),
-            compute: tokio::sync::OnceCell::new(),
+            compute: compute::Clients::default(),
         };
         Ok(Self { shared: Arc::new(shared), project: project.into() })
     }
@@ -164,6 +174,11 @@ impl Gcp {
     /// A pause as it is on this clock.
     pub fn pause(&self, pause: Duration) -> Duration {
         pause.div_f64(self.shared.pace).max(Duration::from_millis(2))
+    }
+
+    /// How much time passed on this clock.
+    fn passed(&self, real: Duration) -> Duration {
+        real.mul_f64(self.shared.pace)
     }
 
     /// Where an API is.

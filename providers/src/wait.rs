@@ -61,12 +61,26 @@ pub async fn until<T, E, F>(
     what: &str,
     limit: Duration,
     every: Duration,
+    probe: impl FnMut() -> F,
+) -> Result<T, WaitError<E>>
+where
+    F: Future<Output = Result<Probe<T>, E>>,
+{
+    until_paced(what, limit, |_| every, probe).await
+}
+
+/// The same with pauses that follow from how long it was waited for already.
+pub async fn until_paced<T, E, F>(
+    what: &str,
+    limit: Duration,
+    pause: impl Fn(Duration) -> Duration,
     mut probe: impl FnMut() -> F,
 ) -> Result<T, WaitError<E>>
 where
     F: Future<Output = Result<Probe<T>, E>>,
 {
-    let deadline = Instant::now() + limit;
+    let began = Instant::now();
+    let deadline = began + limit;
     let mut missing = None;
     loop {
         match timeout_at(deadline, probe()).await {
@@ -75,6 +89,7 @@ where
             Ok(Err(error)) => return Err(WaitError::Stopped(error)),
             Err(_) => return Err(WaitError::TimedOut { what: what.to_owned(), limit, missing }),
         }
+        let every = pause(began.elapsed());
         if Instant::now() + every >= deadline {
             return Err(WaitError::TimedOut { what: what.to_owned(), limit, missing });
         }

@@ -180,6 +180,7 @@ pub async fn start(options: Options) -> Result<Sandbox, StartError> {
 async fn open_api(folder: &Path, settings: &Settings, notice: Notice) -> Result<Api, StartError> {
     let options = apiserver::Options {
         token_review: settings.token_review.clone(),
+        version: settings.version.clone(),
         volume_drivers: settings.disks.iter().flat_map(|disks| disks.drivers.clone()).collect(),
         notice,
         ..apiserver::Options::default()

@@ -32,6 +32,9 @@ pub struct Settings {
     /// Folders that stand in for disks and file servers outside of the cluster.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub disks: Option<Disks>,
+    /// The version that its API says, as `v1.35.5-gke.1201000`, whatever it can; without, its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// A network of this machine's loopback addresses, as `127.20.0.0/16`: each Service of type `LoadBalancer` gets an address of its
     /// own there. Without it all of them share 127.0.0.1 as far as their ports allow.
     #[serde(skip_serializing_if = "Option::is_none")]

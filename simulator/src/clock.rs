@@ -1,9 +1,11 @@
 //! Simulated time: real time since the start, times a factor, and what was skipped.
 
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+// A runtime whose time is paused has the simulator in that time, too.
+use tokio::time::Instant;
 
 /// Simulated time since the simulator's start.
 pub type Moment = Duration;

@@ -35,6 +35,8 @@ pub struct ClusterShape {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// The version of its Kubernetes, as its API tells it: `v1.35.5-gke.1201000`.
+    pub version: String,
     /// Its nodes at first.
     pub nodes: Vec<NodeShape>,
     /// The URL that answers a `TokenReview` of `authentication.k8s.io/v1`.
@@ -52,6 +54,8 @@ pub struct ClusterShape {
 pub struct NodeShape {
     /// Its name, which is that of its machine.
     pub name: String,
+    /// The version of its kubelet.
+    pub version: String,
     /// Its labels, GKE's own included.
     pub labels: BTreeMap<String, String>,
     /// Its taints.

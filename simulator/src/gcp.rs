@@ -34,6 +34,7 @@ mod world;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -54,6 +55,8 @@ pub(crate) struct Gcp {
     clusters: Arc<dyn Clusters>,
     stop: CancellationToken,
     tasks: TaskTracker,
+    /// Whether a call has met a fault since the faults were set.
+    has_met_fault: watch::Sender<bool>,
 }
 
 impl Gcp {
@@ -68,7 +71,8 @@ impl Gcp {
         for project in ids.iter().filter(|project| project.default_network) {
             compute::default_network(&mut world, &project.id);
         }
-        Self { world: Mutex::new(world), clock, clusters: options.clusters, stop, tasks }
+        let has_met_fault = watch::Sender::new(false);
+        Self { world: Mutex::new(world), clock, clusters: options.clusters, stop, tasks, has_met_fault }
     }
 
     pub fn clock(&self) -> &Clock {
@@ -88,6 +92,14 @@ impl Gcp {
 
     pub fn set_faults(&self, faults: Faults) {
         self.world().faults.set(faults);
+        self.has_met_fault.send_replace(false);
+    }
+
+    /// Returns when a call has met a fault since the faults were set.
+    pub async fn fault(&self) {
+        let mut met = self.has_met_fault.subscribe();
+        // The sender is this one's: it lives.
+        let _ = met.wait_for(|met| *met).await;
     }
 
     /// Stops the Kubernetes of every cluster that is there, or was on its way.

@@ -48,6 +48,22 @@ pub struct Call {
     pub fault: Option<String>,
 }
 
+/// An operation that ended.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finished {
+    /// The service: `container`.
+    pub service: String,
+    /// Its type: `CREATE_CLUSTER`, `insert`.
+    pub kind: String,
+    /// The path of what it changed, within its interface.
+    pub target: String,
+    /// When it began, in seconds since the simulator's start.
+    pub began_seconds: f64,
+    /// When it ended.
+    pub ended_seconds: f64,
+}
+
 /// The busiest minute for a sort of calls to a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -80,6 +96,8 @@ pub struct Ledger {
     pub problems: Vec<String>,
     /// Operations under way, as their service tells them.
     pub operations: Vec<Value>,
+    /// Operations that ended, in the order of their beginnings.
+    pub finished: Vec<Finished>,
 }
 
 impl Ledger {

@@ -28,7 +28,7 @@ pub use clock::Clock;
 pub use clusters::{ClusterError, ClusterShape, Clusters, Kubernetes, NoClusters, NodeShape, Taint};
 pub use faults::{Fault, FaultKind, Faults, LeaveBehind};
 pub use gcp::{Identity, Project};
-pub use ledger::{Call, Entry, Ledger, Rate};
+pub use ledger::{Call, Entry, Finished, Ledger, Rate};
 
 /// How a simulator is to be.
 pub struct Options {
@@ -117,6 +117,11 @@ impl Watch {
     /// All that ever existed, and every call so far.
     pub fn ledger(&self) -> Ledger {
         self.0.ledger()
+    }
+
+    /// Returns when a call has met a fault since the faults were set.
+    pub async fn fault(&self) {
+        self.0.fault().await;
     }
 }
 

@@ -65,10 +65,10 @@ fn as_image(pixels: &[u8]) -> GrayImage {
 
 /// The digit as a photograph: dark on light, large, off the middle, with a margin.
 fn as_photograph(pixels: &[u8]) -> DynamicImage {
-    let large = imageops::resize(&as_image(pixels), 220, 220, imageops::FilterType::Triangle);
-    let mut sheet = GrayImage::from_pixel(400, 300, Luma([225]));
+    let large = imageops::resize(&as_image(pixels), 110, 110, imageops::FilterType::Triangle);
+    let mut sheet = GrayImage::from_pixel(200, 150, Luma([225]));
     for (x, y, pixel) in large.enumerate_pixels() {
-        sheet.put_pixel(x + 150, y + 20, Luma([225 - pixel.0[0] / 4 * 3]));
+        sheet.put_pixel(x + 75, y + 10, Luma([225 - pixel.0[0] / 4 * 3]));
     }
     DynamicImage::ImageLuma8(sheet).to_rgb8().into()
 }

@@ -2,14 +2,14 @@ use async_trait::async_trait;
 use providers::gcp::compute::model;
 use providers::gcp::{Error, Gcp};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
+use super::data::outputs;
 use super::network::labelled;
 use super::things::{Found, Thing, Things};
 use super::{Owner, names};
 
-/// The kind of node.
-pub(super) const KIND: &str = "gcp-disk";
+/// The kind of a disk's node.
+pub const KIND: &str = "gcp-disk";
 
 /// What a `gcp-disk` node holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,8 +48,7 @@ impl Thing for Inputs {
 
     async fn look(&self, gcp: &Gcp) -> Result<Found, Error> {
         let Some(found) = gcp.disk(&self.zone, &self.name).await? else { return Ok(Found::Nothing) };
-        let handle = format!("projects/{}/zones/{}/disks/{}", self.owner.project, self.zone, self.name);
-        let outputs = json!({ "name": self.name, "zone": self.zone, "handle": handle });
+        let outputs = outputs(&self.owner, &self.name, &self.zone);
         let size = found.size_gb.unwrap_or_default();
         let difference = (size != i64::from(self.size_gigabytes)).then(|| format!("it has {size} GB"));
         Ok(labelled(&self.owner, found.labels.get(names::LABEL).map(String::as_str), outputs, difference))

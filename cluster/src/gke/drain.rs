@@ -25,6 +25,8 @@ const LIMIT: Duration = Duration::from_mins(10);
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(3);
 
+/// The driver of Compute Engine's disks.
+const DISK_DRIVER: &str = "pd.csi.storage.gke.io";
 /// Where file servers are that claims of other namespaces are served by. They go last: a node that has files of a server that is gone
 /// cannot let go of them, and its pods never end.
 const FILE_SERVERS: &str = "infra-file-servers";
@@ -53,7 +55,11 @@ pub(super) struct Inputs {
 
 /// The behaviour of `gke-drain`.
 #[derive(Debug)]
-pub(super) struct Drains(pub Gcp);
+pub(super) struct Drains {
+    pub gcp: Gcp,
+    /// Whether the disks of claims outlive them.
+    pub keeps_data: bool,
+}
 
 #[async_trait]
 impl Resource for Drains {
@@ -63,7 +69,7 @@ impl Resource for Drains {
 
     async fn delete(&self, context: &Context, inputs: &Value) -> Result<Vec<Gone>, Failure> {
         let inputs = Inputs::deserialize(inputs)?;
-        let gcp = self.0.for_project(&inputs.owner.project);
+        let gcp = self.gcp.for_project(&inputs.owner.project);
         let located = whereabouts::look(&gcp, &inputs.owner, &inputs.place, &inputs.cluster).await;
         let located = located.map_err(|error| failure::of(format!("find the cluster {}", inputs.cluster), error))?;
         let Whereabouts::Ours(located) = located else { return Ok(Vec::new()) };
@@ -76,7 +82,7 @@ impl Resource for Drains {
             context.progress("the API server does not answer: what is left is removed after the cluster");
             return Ok(Vec::new());
         }
-        Drain { gcp: &gcp, client: &client, context }.run().await
+        Drain { gcp: &gcp, client: &client, context, keeps_data: self.keeps_data }.run().await
     }
 }
 
@@ -96,6 +102,7 @@ struct Drain<'a> {
     gcp: &'a Gcp,
     client: &'a Client,
     context: &'a Context,
+    keeps_data: bool,
 }
 
 /// An object, by what it takes to delete it.
@@ -113,27 +120,38 @@ impl Drain<'_> {
             self.delete_all(&doomed, Propagation::Foreground).await?;
             Ok::<_, KubernetesError>(doomed)
         };
-        let is_of_servers = |object: &Value| object["metadata"]["namespace"] == FILE_SERVERS;
-        let volumes = self.claims(|claim| !is_of_servers(claim));
+        let volumes = self.claims(|namespace| namespace != FILE_SERVERS);
         let fail = |error: KubernetesError| Failure::from(error).class(Class::Failed);
         let (balancers, volumes) = futures::future::try_join(balancers, volumes).await.map_err(fail)?;
         let mut all: Vec<Doomed> = balancers.into_iter().chain(volumes).collect();
         self.wait_until_gone(&all).await?;
-        let of_servers = self.claims(is_of_servers).await.map_err(fail)?;
+        let of_servers = self.claims(|namespace| namespace == FILE_SERVERS).await.map_err(fail)?;
         self.wait_until_gone(&of_servers).await?;
         all.extend(of_servers);
         let gone = |doomed: &Doomed| Gone::new(doomed.identity.kind.kind.clone(), name_of(&doomed.identity));
         Ok(all.iter().map(gone).collect())
     }
 
-    /// Deletes claims with what uses them; gives them and the volumes that go with them.
-    async fn claims(&self, is_meant: impl Fn(&Value) -> bool) -> Result<Vec<Doomed>, KubernetesError> {
-        let mut claims = self.list("v1", "PersistentVolumeClaim", is_meant).await?;
+    /// Deletes the claims of some namespaces with what uses them; gives them, the volumes that go with them, and those whose disks stay.
+    async fn claims(&self, is_meant: impl Fn(&str) -> bool) -> Result<Vec<Doomed>, KubernetesError> {
+        let is_in = |place: &Value| is_meant(place["namespace"].as_str().unwrap_or_default());
+        let claims = self.list("v1", "PersistentVolumeClaim", |claim| is_in(&claim["metadata"])).await?;
+        if self.keeps_data {
+            self.retain(&claims).await?;
+        }
         self.release(&claims).await?;
         self.delete_all(&claims, Propagation::Background).await?;
-        let volumes = self.volumes_of(&claims).await?;
-        claims.extend(volumes);
-        Ok(claims)
+        let mut all = self.volumes_of(&claims).await?;
+        all.extend(claims);
+        if self.keeps_data {
+            // Its disk is off every machine when a volume is gone.
+            let stays =
+                |volume: &Value| is_disk(volume) && !goes_with_claim(volume) && is_in(&volume["spec"]["claimRef"]);
+            let retained = self.list("v1", "PersistentVolume", stays).await?;
+            self.delete_all(&retained, Propagation::Background).await?;
+            all.extend(retained);
+        }
+        Ok(all)
     }
 
     async fn list(
@@ -149,6 +167,14 @@ impl Drain<'_> {
         };
         let meant = found.iter().filter(|object| is_meant(object));
         Ok(meant.filter_map(doomed).filter(|doomed| !is_own(&doomed.identity)).collect())
+    }
+
+    /// Has the disks of these claims stay when the claims go. It must be so before any of them does.
+    async fn retain(&self, claims: &[Doomed]) -> Result<(), KubernetesError> {
+        let goes = |volume: &Value| is_of(volume, claims) && is_disk(volume) && goes_with_claim(volume);
+        let volumes = self.list("v1", "PersistentVolume", goes).await?;
+        let patch = json!({ "spec": { "persistentVolumeReclaimPolicy": "Retain" } });
+        try_join_all(volumes.iter().map(|volume| self.client.merge(&volume.identity, &patch))).await.map(|_| ())
     }
 
     /// Deletes what keeps pods running in the namespaces of these claims: a claim goes when no pod uses it.
@@ -178,12 +204,7 @@ impl Drain<'_> {
 
     /// The volumes whose disks are deleted with these claims.
     async fn volumes_of(&self, claims: &[Doomed]) -> Result<Vec<Doomed>, KubernetesError> {
-        let uids: BTreeSet<&str> = claims.iter().map(|claim| claim.uid.as_str()).collect();
-        self.list("v1", "PersistentVolume", |volume| {
-            let claimed = volume["spec"]["claimRef"]["uid"].as_str().is_some_and(|uid| uids.contains(uid));
-            claimed && volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
-        })
-        .await
+        self.list("v1", "PersistentVolume", |volume| is_of(volume, claims) && goes_with_claim(volume)).await
     }
 
     /// The finalizers of load balancers and volumes hold their objects until the cloud is clean.
@@ -212,6 +233,22 @@ impl Drain<'_> {
                 .hint("`kubectl describe` shows what its controller says; destroy again once that is mended"),
         })
     }
+}
+
+fn is_of(volume: &Value, claims: &[Doomed]) -> bool {
+    let uid = volume["spec"]["claimRef"]["uid"].as_str();
+    claims.iter().any(|claim| uid == Some(&claim.uid))
+}
+
+/// Whether a volume is a disk that the cluster's driver made for a claim; its name says so. The disks of the graph are not.
+fn is_disk(volume: &Value) -> bool {
+    let spec = &volume["spec"];
+    let made = volume["metadata"]["name"].as_str().is_some_and(|name| name.starts_with("pvc-"));
+    made && (spec["csi"]["driver"] == DISK_DRIVER || spec["gcePersistentDisk"].is_object())
+}
+
+fn goes_with_claim(volume: &Value) -> bool {
+    volume["spec"]["persistentVolumeReclaimPolicy"] == "Delete"
 }
 
 fn blocker(subject: &str) -> Blocker {

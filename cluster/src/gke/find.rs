@@ -15,8 +15,8 @@ use super::cluster::{self, outputs};
 use super::whereabouts::Located;
 use super::{
     Channel, Gpu, GpuDriver, NodePool, OtherZones, Owner, Place, PoolSize, Taint, TaintEffect, account, address, boot,
-    disk, drain, failure, filestore, is_zone, names, network, node_pool, region_of, remains, repository, router, shape,
-    subnetwork,
+    data, disk, drain, failure, filestore, is_zone, names, network, node_pool, region_of, remains, repository, router,
+    shape, subnetwork,
 };
 use crate::SECTION;
 
@@ -91,19 +91,21 @@ impl<'a> Finder<'a> {
         let lists = join_all(kinds.map(|kind| gcp.left_with_data(kind)));
         let (((clusters, _), network), lists) =
             try_join(try_join(gcp.clusters(), gcp.network(&name)), async { Ok(lists.await) }).await?;
+        let ours = |cluster: &model::Cluster| {
+            cluster.resource_labels.get(names::LABEL).is_some_and(|label| label == deployment)
+        };
+        let cluster = clusters.into_iter().find(ours).map(Located::new);
         let is_ours = |left: &Left| {
             let label = left.labels.get(names::LABEL).is_some_and(|label| label == deployment);
-            // What controllers made is labelled, too; it is swept, and not known as a node of the graph.
-            left.description == mark || (label && left.name.starts_with("infra-"))
+            // What controllers made is labelled, too; it is swept, and not known as a node of the graph. Without a cluster, disks
+            // of claims are data that was kept.
+            let is_data = left.kind == LeftKind::Disk && cluster.is_none() && left.scope.starts_with("zones/");
+            left.description == mark || (label && (left.name.starts_with("infra-") || is_data))
         };
         let mut marked = Vec::new();
         for list in lists {
             marked.extend(list?.into_iter().filter(|(left, _)| is_ours(left)));
         }
-        let ours = |cluster: &model::Cluster| {
-            cluster.resource_labels.get(names::LABEL).is_some_and(|label| label == deployment)
-        };
-        let cluster = clusters.into_iter().find(ours).map(Located::new);
         let email = names::service_account(gcp.project(), deployment);
         let account = match gcp.service_account(&email).await {
             Ok(found) => found.is_some_and(|found| found.description == mark),
@@ -273,11 +275,16 @@ impl<'a> Finder<'a> {
         all
     }
 
-    fn marked_thing(&self, left: &Left, data: &Value) -> Discovered {
+    fn has_only_disks(&self) -> bool {
+        let others = self.cluster.is_some() || self.network || self.account || !self.repositories.is_empty();
+        !others && self.marked.iter().all(|(left, _)| left.kind == LeftKind::Disk)
+    }
+
+    fn marked_thing(&self, left: &Left, data_of_it: &Value) -> Discovered {
         let (owner, name) = (self.owner.clone(), left.name.clone());
         let place = left.scope.rsplit('/').next().unwrap_or_default().to_owned();
         let network = left.network.clone().unwrap_or_default();
-        let text = |name: &str| data[name].as_str().unwrap_or_default().to_owned();
+        let text = |name: &str| data_of_it[name].as_str().unwrap_or_default().to_owned();
         let mut found = match left.kind {
             LeftKind::Subnetwork => {
                 let range = text("ipCidrRange");
@@ -294,24 +301,14 @@ impl<'a> Finder<'a> {
                 made(address::KIND, &name, title, &address::Inputs { owner, region: place, name: name.clone() })
             }
             _ => {
-                let size = left.size_gigabytes.and_then(|size| u32::try_from(size).ok()).unwrap_or_default();
-                let disk_type = text("type").rsplit('/').next().unwrap_or_default().to_owned();
-                let title = format!("disk {name} ({size} GB, {place})");
-                let handle = format!("projects/{}/zones/{place}/disks/{name}", owner.project);
-                let outputs = json!({ "name": name, "zone": place, "handle": handle });
-                let inputs = disk::Inputs {
-                    owner,
-                    zone: place,
-                    name: name.clone(),
-                    size_gigabytes: size,
-                    disk_type,
-                    snapshot: false,
-                };
-                Discovered { outputs, ..made(disk::KIND, &name, title, &inputs) }
+                // Alone, without anything else of the deployment, it was left on purpose.
+                let disk = data::of_body(&owner, &name, data_of_it);
+                let is_kept = disk.claim.is_some() || self.has_only_disks();
+                disk.discovered(is_kept)
             }
         };
         if left.kind == LeftKind::Address {
-            found.outputs = json!({ "name": left.name, "address": data["address"] });
+            found.outputs = json!({ "name": left.name, "address": data_of_it["address"] });
         }
         found
     }

@@ -1,5 +1,5 @@
 use async_trait::async_trait;
-use engine::{Context, Failure, Gone, Held, Observation, Resource};
+use engine::{Context, Drift, Failure, FieldChange, Gone, Held, Observation, Resource};
 use futures::future::join_all;
 use providers::gcp::container::model::{self, node_pool::Status};
 use providers::gcp::{Error, Gcp};
@@ -63,10 +63,11 @@ impl NodePools {
         let gcp = self.0.for_project(&inputs.owner.project);
         let found = gcp.node_pool(&location, &inputs.cluster, &inputs.pool.name).await;
         let Some(found) = found.map_err(|error| error.to_string())? else { return Ok(Observation::Absent) };
-        Ok(match difference(&found, &inputs.pool) {
-            None => Observation::AsRecorded,
-            Some(difference) => Observation::Changed(difference.into()),
-        })
+        if let Some(difference) = difference(&found, &inputs.pool) {
+            return Ok(Observation::Changed(difference.into()));
+        }
+        let sizes = gcp.node_pool_sizes(&found).await.map_err(|error| error.to_string())?;
+        Ok(resized(&sizes, &inputs.pool).map_or(Observation::AsRecorded, Observation::Changed))
     }
 }
 
@@ -146,11 +147,8 @@ impl Work<'_> {
             Some(found) if found.status == Status::Error => self.remove().await?,
             Some(found) => {
                 self.settle().await?;
-                let nodes = match self.inputs.pool.size {
-                    PoolSize::Count(nodes) => shape::count(nodes),
-                    PoolSize::Autoscaling { .. } => found.initial_node_count,
-                };
-                if found.initial_node_count != nodes || difference(&found, &self.inputs.pool).is_some() {
+                let is_resized = resized(&self.gcp.node_pool_sizes(&found).await?, &self.inputs.pool).is_some();
+                if is_resized || difference(&found, &self.inputs.pool).is_some() {
                     self.resize().await?;
                 }
                 return self.there().await;
@@ -267,6 +265,14 @@ fn broken(pool: &model::NodePool) -> Error {
         std::iter::once(pool.status_message.as_str()).chain(conditions).filter(|text| !text.is_empty()).collect();
     let message = message.join("; ");
     if Error::is_stockout_text(&message) { Error::Stockout { zone: None, message } } else { Error::Failed { message } }
+}
+
+/// Whether a pool has another number of nodes than it shall have, in any of its zones.
+fn resized(sizes: &[i64], wanted: &NodePool) -> Option<Drift> {
+    let PoolSize::Count(nodes) = wanted.size else { return None };
+    let other = *sizes.iter().find(|size| **size != i64::from(nodes))?;
+    let change = FieldChange { path: "pool.size.count".to_owned(), old: Some(json!(nodes)), new: Some(json!(other)) };
+    Some(Drift { what: format!("it has {other} nodes in a zone, and not {nodes}"), fields: vec![change] })
 }
 
 /// What differs between a pool and what it shall be, of what can change in place; and what Google says is wrong with it.

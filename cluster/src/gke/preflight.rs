@@ -11,7 +11,7 @@ use providers::gcp::container::model::ServerConfig;
 use providers::gcp::{Error, Gcp};
 
 use super::whereabouts::{self, Whereabouts};
-use super::{Finding, Level, Network, NodePool, Owner, Place, Spec, disk, filestore, names};
+use super::{COMPUTE, Finding, Level, Network, NodePool, Owner, Place, Spec, disk, filestore, names};
 use super::{network, things::Found, things::Thing};
 
 impl Finding {
@@ -216,6 +216,7 @@ impl Look<'_> {
     async fn places(&self) -> Vec<Finding> {
         let regions = match self.gcp.regions().await {
             Ok(regions) => regions,
+            Err(Error::ApiDisabled { .. }) => return vec![unread()],
             Err(error) => return Finding::of_error("zones", &error).into_iter().collect(),
         };
         if let Some(finding) = self.place_exists(&regions) {
@@ -370,6 +371,21 @@ fn alike<'n>(name: &str, names: &[&'n str]) -> Vec<&'n str> {
     let start = name.split('-').next().unwrap_or_default();
     let same: Vec<&str> = names.iter().copied().filter(|other| other.starts_with(start)).take(8).collect();
     if same.is_empty() { names.iter().copied().take(8).collect() } else { same }
+}
+
+/// What is said of quotas that nobody can read yet.
+fn unread() -> Finding {
+    let what = format!("quotas, zones and machine types cannot be read while {COMPUTE} is off");
+    Finding::new(Level::Note, Finding::UNREAD, what).hint("apply enables it and looks at them before it makes anything")
+}
+
+/// Enables the API that quotas are read with.
+///
+/// # Errors
+///
+/// Where it cannot be enabled. Nothing was made then.
+pub async fn enable_compute(gcp: &Gcp, spec: &Spec) -> Result<(), Error> {
+    gcp.for_project(&spec.project).enable_api(COMPUTE).await
 }
 
 /// What the account must be allowed for everything that is made, changed and deleted.

@@ -27,6 +27,8 @@ const EMPTY_LOOKS: u32 = 2;
 /// The labels that GKE puts on what it makes for a cluster.
 const CLUSTER_NAME: &str = "goog-k8s-cluster-name";
 const CLUSTER_LOCATION: &str = "goog-k8s-cluster-location";
+/// That of what belongs to a machine of a node pool.
+const NODE: &str = "goog-gke-node";
 
 /// What a `gke-remains` node holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,7 +43,11 @@ pub(super) struct Inputs {
 
 /// The behaviour of `gke-remains`.
 #[derive(Debug)]
-pub(super) struct Leftovers(pub Gcp);
+pub(super) struct Leftovers {
+    pub gcp: Gcp,
+    /// Whether the disks of claims are data that is kept.
+    pub keeps_data: bool,
+}
 
 #[async_trait]
 impl Resource for Leftovers {
@@ -51,54 +57,81 @@ impl Resource for Leftovers {
 
     async fn delete(&self, context: &Context, inputs: &Value) -> Result<Vec<Gone>, Failure> {
         let inputs = Inputs::deserialize(inputs)?;
-        let gcp = self.0.for_project(&inputs.owner.project);
+        let gcp = self.gcp.for_project(&inputs.owner.project);
         let what = format!("remove what {} left behind", inputs.cluster);
         let located = whereabouts::look(&gcp, &inputs.owner, &inputs.place, &inputs.cluster).await;
         if let Whereabouts::Ours(_) = located.map_err(|error| failure::of(what.clone(), error))? {
             return Err(Failure::from(format!("{what}: the cluster is still there")));
         }
-        sweep(&gcp, context, &inputs, what).await
+        Sweep { gcp: &gcp, context, inputs: &inputs, keeps_data: self.keeps_data }.run(what).await
     }
 }
 
-async fn sweep(gcp: &Gcp, context: &Context, inputs: &Inputs, what: String) -> Result<Vec<Gone>, Failure> {
-    let (empty, removed) = (AtomicU32::new(0), std::sync::Mutex::new(BTreeSet::new()));
-    let swept = until("nothing to be left", LIMIT, gcp.pause(PAUSE), || async {
-        let all = match gcp.all_left().await {
-            Ok(all) => all,
-            Err(error) if error.is_passing() => return Ok(Probe::Pending(error.to_string())),
-            Err(error) => return Err(error),
-        };
-        let left = ours(inputs, &all);
-        if left.is_empty() {
-            let looks = empty.fetch_add(1, Ordering::Relaxed) + 1;
-            let enough = looks >= EMPTY_LOOKS;
-            return Ok(if enough { Probe::Ready(()) } else { Probe::Pending("a second look".to_owned()) });
+struct Sweep<'a> {
+    gcp: &'a Gcp,
+    context: &'a Context,
+    inputs: &'a Inputs,
+    keeps_data: bool,
+}
+
+impl Sweep<'_> {
+    fn is_kept(&self, left: &Left) -> bool {
+        self.keeps_data && is_data(self.inputs, left)
+    }
+
+    /// Marks kept disks as the deployment's, where only the cluster's name was on them: by that mark they are found from now on.
+    async fn mark(&self, disks: &[Left]) -> Result<(), Error> {
+        let owner = self.inputs.owner.deployment.as_str();
+        for disk in disks.iter().filter(|disk| disk.labels.get(names::LABEL).is_none_or(|label| label != owner)) {
+            let zone = disk.scope.trim_start_matches("zones/");
+            self.gcp.label_disk(zone, &disk.name, &[(names::LABEL, owner)]).await?;
         }
-        empty.store(0, Ordering::Relaxed);
-        context.progress(format!("removing {}", described(&left)));
-        let stays = remove(gcp, &left).await?;
-        let gone = left.iter().filter(|left| !stays.iter().any(|(stays, _)| *stays == *left));
-        let gone = gone.map(|left| Gone::new(left.kind.title(), &left.name));
-        removed.lock().expect("no panic while the lock is held").extend(gone);
-        Ok(Probe::Pending(match stays.first() {
-            Some((left, reason)) => format!("{} {}: {reason}", left.kind.title(), left.name),
-            None => "a look whether all of it is gone".to_owned(),
-        }))
-    });
-    match swept.await {
-        Ok(()) => {
-            let removed = removed.into_inner().expect("no panic while the lock is held").into_iter();
-            // Each sort was asked for, twice, whether there was something of it or not.
-            Ok(removed.chain(LeftKind::ALL.map(|kind| Gone::new("leftovers", kind.title()))).collect())
-        }
-        Err(WaitError::Stopped(error)) => Err(failure::of(what, error)),
-        Err(timed_out) => {
-            let hint = format!(
-                "look at it in https://console.cloud.google.com/home/dashboard?project={}, then destroy again",
-                inputs.owner.project
-            );
-            Err(Failure::from(format!("{what}: {timed_out}")).class(Class::Blocked).hint(hint))
+        Ok(())
+    }
+
+    async fn run(&self, what: String) -> Result<Vec<Gone>, Failure> {
+        let Self { gcp, context, inputs, .. } = self;
+        let (empty, removed) = (AtomicU32::new(0), std::sync::Mutex::new(BTreeSet::new()));
+        let swept = until("nothing to be left", LIMIT, gcp.pause(PAUSE), || async {
+            let all = match gcp.all_left().await {
+                Ok(all) => all,
+                Err(error) if error.is_passing() => return Ok(Probe::Pending(error.to_string())),
+                Err(error) => return Err(error),
+            };
+            let (kept, left): (Vec<Left>, Vec<Left>) =
+                ours(inputs, &all).into_iter().partition(|left| self.is_kept(left));
+            if left.is_empty() {
+                self.mark(&kept).await?;
+                let looks = empty.fetch_add(1, Ordering::Relaxed) + 1;
+                let enough = looks >= EMPTY_LOOKS;
+                return Ok(if enough { Probe::Ready(()) } else { Probe::Pending("a second look".to_owned()) });
+            }
+            empty.store(0, Ordering::Relaxed);
+            context.progress(format!("removing {}", described(&left)));
+            let stays = remove(gcp, &left).await?;
+            let gone = left.iter().filter(|left| !stays.iter().any(|(stays, _)| *stays == *left));
+            let gone = gone.map(|left| Gone::new(left.kind.title(), &left.name));
+            removed.lock().expect("no panic while the lock is held").extend(gone);
+            Ok(Probe::Pending(match stays.first() {
+                Some((left, reason)) => format!("{} {}: {reason}", left.kind.title(), left.name),
+                None => "a look whether all of it is gone".to_owned(),
+            }))
+        });
+        match swept.await {
+            Ok(()) => {
+                let removed = removed.into_inner().expect("no panic while the lock is held").into_iter();
+                // Each sort was asked for, twice, whether there was something of it or not.
+                let looked_for = LeftKind::ALL.into_iter().filter(|kind| !self.keeps_data || *kind != LeftKind::Disk);
+                Ok(removed.chain(looked_for.map(|kind| Gone::new("leftovers", kind.title()))).collect())
+            }
+            Err(WaitError::Stopped(error)) => Err(failure::of(what, error)),
+            Err(timed_out) => {
+                let hint = format!(
+                    "look at it in https://console.cloud.google.com/home/dashboard?project={}, then destroy again",
+                    inputs.owner.project
+                );
+                Err(Failure::from(format!("{what}: {timed_out}")).class(Class::Blocked).hint(hint))
+            }
         }
     }
 }
@@ -155,6 +188,12 @@ pub(super) fn ours(inputs: &Inputs, all: &[Left]) -> Vec<Left> {
     let mut ours: Vec<Left> = known.into_iter().map(|index| candidates[index].clone()).collect();
     ours.sort_by(|one, other| (one.kind, &one.scope, &one.name).cmp(&(other.kind, &other.scope, &other.name)));
     ours
+}
+
+/// Whether something of a cluster is a disk with data: of a claim, and not what a machine starts from.
+pub(super) fn is_data(inputs: &Inputs, left: &Left) -> bool {
+    let is_of_machine = left.labels.contains_key(NODE) || left.name.starts_with(&format!("gke-{}-", inputs.cluster));
+    left.kind == LeftKind::Disk && !is_of_machine
 }
 
 /// Whether something says itself that it is of this cluster.

@@ -29,6 +29,14 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// What [`Finding::is_unread`] is about.
+    pub(crate) const UNREAD: &str = "quotas";
+
+    /// Whether it says that quotas could not be read yet, because the API for it is off.
+    pub fn is_unread(&self) -> bool {
+        self.about == Self::UNREAD && self.level == Level::Note
+    }
+
     pub(crate) fn new(level: Level, about: &'static str, what: impl Into<String>) -> Self {
         Self { level, about, what: what.into(), hint: None }
     }

@@ -1,14 +1,16 @@
 //! Clusters on GKE, made and removed by the real engine on a simulated Google Cloud.
 
 mod crashes;
+mod faults;
+mod keep;
 mod kubernetes;
+mod makespan;
 mod preflight;
 mod rates;
 mod world;
 
 use cluster::gke::{Disk, FileServer, FileTier, OtherZones, Place, Registry as Images, Spec, find};
 use engine::{Class, Remains};
-use futures::{StreamExt, stream};
 use providers::gcp::Credentials;
 use serde_json::json;
 use simulator::{Fault, FaultKind, Faults};
@@ -39,7 +41,7 @@ fn rule(kind: FaultKind, method: &str) -> Faults {
     Faults { rules: vec![Fault::first(kind, method)], ..Faults::default() }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn everything_is_made_once_and_nothing_is_left_afterwards() {
     let mut world = World::with(Faults::default(), preflight::fresh).await;
     let mut spec = world.spec();
@@ -68,7 +70,7 @@ async fn everything_is_made_once_and_nothing_is_left_afterwards() {
     assert!(!world.kubeconfig().exists());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_pool_changes_its_size_in_place_and_is_replaced_where_its_machines_change() {
     let mut world = World::new().await;
     let mut spec = world.spec();
@@ -83,7 +85,7 @@ async fn a_pool_changes_its_size_in_place_and_is_replaced_where_its_machines_cha
     assert_eq!((world.made("clusters"), world.made("nodePools")), (1, 3));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_zone_without_machines_is_left_for_another_where_the_scenario_allows() {
     let mut world = World::with(rule(FaultKind::Stockout, "clusters.create"), |_| ()).await;
     let mut spec = world.spec();
@@ -97,7 +99,7 @@ async fn a_zone_without_machines_is_left_for_another_where_the_scenario_allows()
     assert_eq!(world.left(), NOTHING);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_zone_without_machines_fails_with_the_zones_that_could_be_tried() {
     let mut world = World::with(rule(FaultKind::Stockout, "clusters.create"), |_| ()).await;
     let spec = world.spec();
@@ -112,7 +114,7 @@ async fn a_zone_without_machines_fails_with_the_zones_that_could_be_tried() {
     assert_eq!(world.left(), NOTHING);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_lost_answer_makes_nothing_twice() {
     let lost = |method: &str| Fault::first(FaultKind::LostReply, method);
     let rules =
@@ -126,7 +128,7 @@ async fn a_lost_answer_makes_nothing_twice() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn what_somebody_else_made_is_refused_and_left_alone() {
     let mut world = World::new().await;
     world.make("global/networks", json!({ "name": "infra-demo", "autoCreateSubnetworks": false })).await;
@@ -138,7 +140,7 @@ async fn what_somebody_else_made_is_refused_and_left_alone() {
     assert_eq!(world.left(), ["networks infra-demo"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn what_controllers_left_goes_and_what_is_of_others_stays() {
     let mut world = World::new().await;
     let spec = world.spec();
@@ -167,7 +169,7 @@ async fn what_controllers_left_goes_and_what_is_of_others_stays() {
     assert!(names.contains(&"pvc-1") && names.contains(&balancer.as_str()), "{names:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn without_a_journal_everything_is_found_by_its_marks() {
     let mut world = World::new().await;
     let mut spec = world.spec();
@@ -194,7 +196,7 @@ async fn without_a_journal_everything_is_found_by_its_marks() {
     assert_eq!(find(&world.gcp, "other", &world.kubeconfig()).await.unwrap(), []);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_file_server_grows_in_place_and_one_that_is_broken_is_made_anew() {
     let mut world = World::with(rule(FaultKind::FailedOperation, "instances.create"), |_| ()).await;
     let mut spec = world.spec();
@@ -212,7 +214,7 @@ async fn a_file_server_grows_in_place_and_one_that_is_broken_is_made_anew() {
     assert_eq!(world.left(), NOTHING);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn a_file_server_beyond_its_quota_is_refused_with_the_quota() {
     let small = |project: &mut simulator::Project| {
         project.quotas.insert("StandardStorageGbPerRegion".to_owned(), 500.0);
@@ -226,7 +228,7 @@ async fn a_file_server_beyond_its_quota_is_refused_with_the_quota() {
     assert_eq!(world.left(), NOTHING);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn tokens_that_expire_are_renewed() {
     let mut world = World::with(rule(FaultKind::ExpiredToken, "clusters.create"), |_| ()).await;
     let login = json!({
@@ -235,41 +237,4 @@ async fn tokens_that_expire_are_renewed() {
     world.gcp = world::client(&world.running, Credentials::Json(login));
     let spec = world.spec();
     assert_eq!(failures(&world.run(Some(&spec)).await), NOTHING);
-}
-
-/// Whatever goes wrong on the way: the same commands get there, and nothing is left. `INFRA_TEST_CLOUD_SEEDS` says how many stories are
-/// told (`N`) or which (`M..N`).
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn faults_of_a_seed_are_survived_and_leave_nothing() {
-    let asked = std::env::var("INFRA_TEST_CLOUD_SEEDS").unwrap_or_else(|_| "40".to_owned());
-    let (begin, end) = asked.split_once("..").unwrap_or(("0", &asked));
-    let seeds = begin.parse::<u64>().expect("a number")..end.parse().expect("a number");
-    // Most of the time is that of the cloud.
-    let told = stream::iter(seeds).map(|seed| tokio::spawn(survived(seed))).buffer_unordered(4);
-    let failed: Vec<String> = told.filter_map(async |said| said.expect("a story does not panic").err()).collect().await;
-    assert_eq!(failed, NOTHING);
-}
-
-/// The story of one seed; what is wrong with it.
-async fn survived(seed: u64) -> Result<(), String> {
-    let mut world = World::with(Faults::by_seed(seed), |_| ()).await;
-    let mut spec = world.spec();
-    spec.place = Place::Zone { zone: ZONE.to_owned(), others: OtherZones::Any };
-    spec.node_pools.push(pool("more", 1));
-    spec.file_servers = vec![file_server(1024)];
-    for (wanted, what) in [(Some(&spec), "apply"), (None, "destroy")] {
-        let mut said = Vec::new();
-        for _ in 0..8 {
-            let outcome = world.run(wanted).await;
-            said = failures(&outcome);
-            if outcome.is_success() {
-                break;
-            }
-        }
-        if !said.is_empty() {
-            return Err(format!("seed {seed}: {what} does not get there: {said:?}"));
-        }
-    }
-    let left = world.left();
-    if left.is_empty() { Ok(()) } else { Err(format!("seed {seed}: {left:?} are left")) }
 }

@@ -29,7 +29,7 @@ async fn of_project(change: impl FnOnce(&mut Project)) -> String {
     said(&world, |_| ()).await
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn where_nothing_stands_in_the_way_nothing_is_said_and_nothing_is_made() {
     let world = World::new().await;
     let said = said(&world, |_| ()).await;
@@ -37,7 +37,7 @@ async fn where_nothing_stands_in_the_way_nothing_is_said_and_nothing_is_made() {
     assert_eq!(world.left(), [] as [&str; 0]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn each_obstacle_is_said_with_what_to_do() {
     let world = World::new().await;
     let place = |zone: &str| Place::Zone { zone: zone.to_owned(), others: cluster::gke::OtherZones::None };
@@ -63,7 +63,7 @@ async fn each_obstacle_is_said_with_what_to_do() {
     insta::assert_snapshot!("unknown_gpu", gpu);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn what_the_project_lacks_is_said_with_what_to_do() {
     insta::assert_snapshot!("no_billing", of_project(|project| project.billing = false).await);
     let quota = of_project(|project| project.quotas.extend([("CPUS".to_owned(), 2.0)])).await;
@@ -75,7 +75,7 @@ async fn what_the_project_lacks_is_said_with_what_to_do() {
     insta::assert_snapshot!("no_api_at_all", none);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test(start_paused = true)]
 async fn without_credentials_only_that_is_said() {
     let mut world = World::new().await;
     world.gcp = client(&world.running, Credentials::Metadata { host: Some("127.0.0.1:9".to_owned()) });

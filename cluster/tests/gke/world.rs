@@ -1,11 +1,17 @@
 //! A deployment on a simulated Google Cloud, with the real engine and a journal.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use cluster::gke::{self, Network, NodePool, OtherZones, Place, PoolSize, Spec};
-use engine::{Graph, Journal, Observation, Outcome, Policy, Registry, Sinks, StopHandle, execute, plan};
+use async_trait::async_trait;
+use cluster::gke::{self, Data, Network, NodePool, OtherZones, Place, PoolSize, Spec};
+use engine::{
+    Change, Graph, Inventory, Journal, Log, Observation, Outcome, Plan, Policy, Registry, Sinks, StopHandle, execute,
+    plan,
+};
 use providers::gcp::{Credentials, Gcp, Settings};
 use serde_json::{Value, json};
 use simulator::{Faults, Identity, Options, Project, Running};
@@ -14,17 +20,38 @@ use crate::kubernetes::Empty;
 
 pub const PROJECT: &str = "demo-project";
 pub const ZONE: &str = "us-central1-a";
-/// Simulated seconds for each real one: a cluster takes a quarter of a second.
-const SPEED: f64 = 2000.0;
+/// What lies on a disk of this machine only costs time here.
+const MEMORY: &str = "/dev/shm";
+/// However little there is to do, time passes in no larger steps: an answer that is a moment late is not taken for none.
+const STEP: Duration = Duration::from_millis(500);
 
+/// The journal's lines, which outlive a process that dies.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+#[async_trait]
+impl Log for Lines {
+    async fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.0.lock().expect("no panic while the lock is held").extend(lines);
+        Ok(())
+    }
+}
+
+impl Lines {
+    fn journal(&self) -> Journal {
+        let written = self.0.lock().expect("no panic while the lock is held").clone();
+        Journal::on(Path::new("journal"), &written, Box::new(self.clone())).expect("a journal")
+    }
+}
+
+/// A deployment with its cloud. Both live in the runtime's time, which is paused: it passes where everybody waits.
 pub struct World {
     pub running: Arc<Running>,
     /// The deployment's name.
     name: String,
-    /// As much faster as time passes.
-    pace: f64,
     pub gcp: Gcp,
     pub folder: tempfile::TempDir,
+    lines: Lines,
     journal: Journal,
 }
 
@@ -38,20 +65,23 @@ impl World {
         let mut project = Project::new(PROJECT);
         change(&mut project);
         let mut options = Options::new(Arc::new(Empty::start().await));
-        options.speed = SPEED;
+        options.speed = 1.0;
         options.faults = faults;
         options.projects = vec![project];
         options.tokens = vec![Identity { token: "known".into(), email: "me@example.com".into() }];
         let running = simulator::start(options).await.expect("a simulator");
-        Self::beside(&Arc::new(running), "demo", SPEED)
+        tokio::spawn(steps());
+        Self::beside(&Arc::new(running), "demo")
     }
 
     /// One deployment of several in a cloud.
-    pub fn beside(running: &Arc<Running>, name: &str, pace: f64) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let journal = Journal::open(&folder.path().join("journal")).expect("a journal");
-        let gcp = client_at(running, Credentials::Token("known".into()), pace);
-        Self { running: running.clone(), name: name.to_owned(), pace, gcp, folder, journal }
+    pub fn beside(running: &Arc<Running>, name: &str) -> Self {
+        let memory = Some(Path::new(MEMORY)).filter(|folder| folder.is_dir());
+        let folder = memory.map_or_else(tempfile::tempdir, tempfile::tempdir_in).expect("a folder");
+        let lines = Lines::default();
+        let journal = lines.journal();
+        let gcp = client(running, Credentials::Token("known".into()));
+        Self { running: running.clone(), name: name.to_owned(), gcp, folder, lines, journal }
     }
 
     pub fn spec(&self) -> Spec {
@@ -98,16 +128,41 @@ impl World {
         let observed: BTreeMap<_, Observation> = registry.observe(self.journal.inventory()).await;
         let plan = plan(&graph, self.journal.inventory(), &observed, &registry).expect("a plan");
         let policy = if spec.is_some() { Policy::StopAtFailure } else { Policy::GoOn };
+        let kept = self.journal.inventory().kept().map(|held| held.node.address.clone()).collect();
+        let plan = if spec.is_some() { plan.leaving(&kept) } else { plan };
+        self.carry_out(&plan, &registry, policy).await
+    }
+
+    /// Brings the world to nothing but what holds data, as `infra destroy --keep-data` does it.
+    pub async fn keep_data(&mut self) -> Outcome {
+        let data = gke::data(&self.gcp, self.journal.inventory()).await.expect("a look at the disks");
+        let mut registry = self.registry();
+        gke::keep_data(&mut registry, &self.gcp);
+        let plan = plan(&Graph::default(), self.journal.inventory(), &BTreeMap::new(), &registry).expect("a plan");
+        let plan = plan.leaving(&data.iter().map(|disk| disk.node.address.clone()).collect());
+        let found = |disk: Data| {
+            (disk.node.address.clone(), Change::Found { node: Box::new(disk.node), outputs: disk.outputs })
+        };
+        self.journal.append(data.into_iter().map(found).collect()).await.expect("the journal is written");
+        self.carry_out(&plan, &registry, Policy::GoOn).await
+    }
+
+    async fn carry_out(&mut self, plan: &Plan, registry: &Registry, policy: Policy) -> Outcome {
         let (sinks, stop) = (Sinks::default(), StopHandle::default());
-        execute(&self.name, &plan, &mut self.journal, &registry, &sinks, &stop, policy)
+        execute(&self.name, plan, &mut self.journal, registry, &sinks, &stop, policy)
             .await
             .expect("the journal is written")
     }
 
+    /// What the journal says.
+    pub fn inventory(&self) -> &Inventory {
+        self.journal.inventory()
+    }
+
     /// Another process goes on from what is on disk.
     pub fn restart(&mut self) {
-        self.journal = Journal::open(&self.folder.path().join("journal")).expect("a journal");
-        self.gcp = client_at(&self.running, Credentials::Token("known".into()), self.pace);
+        self.journal = self.lines.journal();
+        self.gcp = client(&self.running, Credentials::Token("known".into()));
     }
 
     /// What still exists, as kind and name.
@@ -137,12 +192,15 @@ impl World {
 
 /// A client of the simulator.
 pub fn client(running: &Running, credentials: Credentials) -> Gcp {
-    client_at(running, credentials, SPEED)
+    let endpoint = Some(running.url());
+    Gcp::new(Settings { project: PROJECT.to_owned(), credentials, endpoint, pace: 1.0 }).expect("a client")
 }
 
-fn client_at(running: &Running, credentials: Credentials, pace: f64) -> Gcp {
-    let endpoint = Some(running.url());
-    Gcp::new(Settings { project: PROJECT.to_owned(), credentials, endpoint, pace }).expect("a client")
+/// Lets time pass in steps, for ever.
+pub async fn steps() {
+    loop {
+        tokio::time::sleep(STEP).await;
+    }
 }
 
 pub fn pool(name: &str, nodes: u32) -> NodePool {

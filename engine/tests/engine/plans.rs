@@ -340,3 +340,30 @@ fn only_what_is_held_is_moved_and_only_to_where_nothing_is() {
         assert!(matches!(error, JournalError::Illegal { .. }), "{error}");
     }
 }
+
+#[tokio::test]
+async fn what_holds_data_outlives_a_destroy_and_what_no_longer_wants_it() {
+    let ((_folder, path), world) = (journal(), Shared::default());
+    let wanted = || graph(vec![thing("disk", "1", &[]), thing("cluster", "1", &["disk"])]);
+    apply(&world, &path, &wanted()).await;
+    let plan = planned(&world, &path, &graph(Vec::new()), Wishes::default()).await.leaving(&targets(&["disk"]));
+    assert_eq!(told(&plan), ["delete cluster"]);
+    assert!(carry_out(&world, &path, &plan, &Sinks::default()).await.is_success());
+    let mut written = Journal::open(&path).unwrap();
+    let held = written.inventory().get(&at("disk")).unwrap().clone();
+    let node = Box::new(Node { kept: true, ..held.node });
+    block_on(written.append(vec![(at("disk"), Change::Found { node, outputs: held.outputs })])).unwrap();
+    let kept: Vec<Address> = written.inventory().kept().map(|held| held.node.address.clone()).collect();
+    assert_eq!((kept, written.inventory().iter().count()), (vec![at("disk")], 1));
+    drop(written);
+    // Somebody else's graph has no use for it.
+    let plan = planned(&world, &path, &graph(vec![thing("other", "1", &[])]), Wishes::default()).await;
+    assert_eq!(told(&plan), ["create other", "delete disk"]);
+    assert_eq!(told(&plan.leaving(&targets(&["disk"]))), ["create other"]);
+    // Its own graph takes it up again, without a call.
+    apply(&world, &path, &wanted()).await;
+    let inventory = Journal::read(&path).unwrap();
+    assert_eq!((inventory.kept().count(), inventory.iter().count()), (0, 2));
+    destroy(&world, &path).await;
+    assert!(world.0.lock().unwrap().things.is_empty());
+}

@@ -75,13 +75,18 @@ async fn apply(
         println!();
     }
     refuse_in_the_way(&prepared)?;
-    if let Some(spec) = prepared.gke.as_ref().filter(|_| makes_in_cloud(&prepared)) {
-        preflight::refuse(spec, settings).await?;
-    }
+    let cloud = prepared.gke.as_ref().filter(|_| makes_in_cloud(&prepared));
+    let read = match cloud {
+        Some(spec) => preflight::refuse(spec, settings).await?,
+        None => preflight::Read::All,
+    };
     // Whoever carries out a saved plan has read it.
     if !command.yes && request.saved.is_none() && !session.record.only_if(confirm("Go on?"))? {
         anstream::eprintln!("nothing was changed");
         return Ok(Exit::Interrupted);
+    }
+    if let Some(spec) = cloud.filter(|_| read == preflight::Read::WithoutQuotas) {
+        preflight::refuse_after_enabling(spec, settings).await?;
     }
     missing_parts(&prepared, request.target.kind.as_deref(), settings).await?;
     receipt::withdraw(settings, &prepared.name)?;
@@ -174,10 +179,9 @@ fn conclude(prepared: &Prepared, run: &Run, balanced: &BTreeMap<String, String>,
         return;
     }
     if !outcome.is_success() {
-        anstream::eprint!(
-            "\n{}",
-            summary::unfinished(outcome, &format!("`infra destroy --name {}` removes it", prepared.name))
-        );
+        let again =
+            (!settings.google.is_rehearsed()).then(|| format!("; `infra destroy --name {}` removes it", prepared.name));
+        anstream::eprint!("\n{}", summary::unfinished(outcome, &again.unwrap_or_default()));
         return;
     }
     println!();
@@ -190,7 +194,11 @@ fn conclude(prepared: &Prepared, run: &Run, balanced: &BTreeMap<String, String>,
         let part = format!("only a part was applied{}; ", plan::part(prepared.left_out));
         anstream::println!("\n{}{}", style::change(part), "the same command without it does the rest");
     }
-    anstream::println!("\n{}", style::dim(format!("infra destroy --name {} removes everything again", prepared.name)));
+    // A rehearsal does so itself.
+    if !settings.google.is_rehearsed() {
+        let next = format!("infra destroy --name {} removes everything again", prepared.name);
+        anstream::println!("\n{}", style::dim(next));
+    }
 }
 
 fn summary_of(prepared: &Prepared, outcome: &Outcome, timing: &engine::Timing) -> serde_json::Value {

@@ -1,5 +1,7 @@
 //! `infra destroy`: remove everything that was made, and prove that it is gone.
 
+pub mod keep;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -53,9 +55,18 @@ async fn destroy(
     }
     // No deletion needs a secret's value.
     let is_google = google::holds(session.journal.inventory());
-    let registry = registry(settings, &Vault::new(b""), Some(session.lock_file()?), is_google)?;
+    let mut registry = registry(settings, &Vault::new(b""), Some(session.lock_file()?), is_google)?;
+    let kept = if command.keep_data {
+        keep::data(&session.deployment, session.journal.inventory(), settings).await?
+    } else {
+        Vec::new()
+    };
+    if command.keep_data && is_google {
+        google::keep_data(settings, &mut registry)?;
+    }
     // What is destroyed is not looked at first: every deletion looks for itself.
-    let mut decided = plan(&Graph::default(), session.journal.inventory(), &BTreeMap::default(), &registry)?;
+    let decided = plan(&Graph::default(), session.journal.inventory(), &BTreeMap::default(), &registry)?;
+    let mut decided = decided.leaving(&keep::addresses(&kept));
     let is_part = !command.targets.is_empty();
     if is_part {
         let nodes: Vec<&Node> = session.journal.inventory().iter().map(|held| &held.node).collect();
@@ -68,12 +79,14 @@ async fn destroy(
             (false, false) => "everything labelled with",
         };
         anstream::print!("{}", view::plan::render(&format!("{heading} {}", session.deployment.name()), &decided));
+        anstream::print!("{}", summary::to_be_kept(&kept));
         println!();
     }
     if !command.yes && !session.journal.inventory().is_empty() && !session.record.only_if(confirm("Remove it?"))? {
         anstream::eprintln!("nothing was removed");
         return Ok(Exit::Interrupted);
     }
+    keep::remember(&kept, &mut session).await?;
     let uses_docker = decided.steps.iter().any(|step| needs_docker(&step.node));
     let engine = if uses_docker { NoEngine::IsAProblem } else { NoEngine::HasNothing };
     let places = Places { engine, projects: google::projects(session.journal.inventory()) };
@@ -81,6 +94,9 @@ async fn destroy(
     let run = session.run(&decided, &registry, Policy::GoOn, settings.json).await?;
     if is_part && !session.journal.inventory().is_empty() {
         return Ok(conclude_part(&session, &run.outcome, settings));
+    }
+    if command.keep_data {
+        return conclude_keeping(session, run, &places, settings).await;
     }
     conclude(session, run, &places, settings).await
 }
@@ -190,13 +206,7 @@ async fn conclude(session: Session, run: Run, places: &Places, settings: &Settin
     }
     let left: Vec<String> = find(&deployment, settings, places).await?.into_iter().map(|node| node.title).collect();
     if !left.is_empty() {
-        return Err(Problem::usage(format!(
-            "remove everything: still labelled with {} are {}",
-            deployment.name(),
-            left.join(", ")
-        ))
-        .exit(Exit::Failed)
-        .hint("run the same command again; what stays then was made by somebody else with our label"));
+        return Err(still_labelled(deployment.name(), &left));
     }
     let mut gone = outcome.gone;
     let receipt =
@@ -214,6 +224,53 @@ async fn conclude(session: Session, run: Run, places: &Places, settings: &Settin
     } else {
         anstream::print!("\n{}", summary::receipt(&gone));
         anstream::println!("  {} nothing else carries the label of {}", style::good("✓"), deployment.name());
+    }
+    Ok(Exit::Done)
+}
+
+fn still_labelled(name: &str, left: &[String]) -> Problem {
+    Problem::usage(format!("remove everything: still labelled with {name} are {}", left.join(", ")))
+        .exit(Exit::Failed)
+        .hint("run the same command again; what stays then was made by somebody else with our label")
+}
+
+/// Looks once more for anything with the deployment's label: disks are kept, and the journal with them.
+async fn conclude_keeping(
+    mut session: Session,
+    run: Run,
+    places: &Places,
+    settings: &Settings,
+) -> Result<Exit, Problem> {
+    let deployment = session.deployment.clone();
+    if !run.outcome.is_success() {
+        print_failure(&run.outcome, &deployment, settings);
+        return Ok(report::of_outcome(&run.outcome));
+    }
+    let found = find(&deployment, settings, places).await?;
+    let (disks, others): (Vec<Node>, Vec<Node>) =
+        found.into_iter().partition(|node| node.address.kind() == cluster::gke_spec::DISK);
+    if !others.is_empty() {
+        return Err(still_labelled(deployment.name(), &others.into_iter().map(|node| node.title).collect::<Vec<_>>()));
+    }
+    // A claim may have got its disk after the first look.
+    let is_new = |node: &Node| session.journal.inventory().get(&node.address).is_none();
+    let new = disks.into_iter().filter(is_new).map(|node| Node { kept: true, ..node });
+    let new = new.map(|node| (node.address.clone(), Change::Found { node: Box::new(node), outputs: Value::Null }));
+    let new = new.collect();
+    session.journal.append(new).await?;
+    let kept = keep::data(&deployment, session.journal.inventory(), settings).await?;
+    if kept.is_empty() {
+        return conclude(session, run, places, settings).await;
+    }
+    let gone = run.outcome.gone;
+    let receipt =
+        json!({ "event": "receipt", "deployment": deployment.name(), "gone": gone, "left": [], "kept": kept });
+    receipt::keep(settings, deployment.name(), &receipt)?;
+    if settings.json {
+        println!("{receipt}");
+    } else {
+        anstream::print!("\n{}", summary::receipt(&gone));
+        anstream::print!("\n{}", summary::kept(deployment.name(), &kept));
     }
     Ok(Exit::Done)
 }

@@ -53,11 +53,12 @@ fn row(name: &str, inventory: &Inventory, scenario: Option<String>) -> Row {
     let unready = inventory.iter().any(|held| !held.node.lasting && held.state != State::Present);
     let state = match (lasting().count(), unfinished) {
         (0, _) => "nothing left".to_owned(),
+        _ if lasting().all(|held| held.node.kept) => "data kept".to_owned(),
         (_, 0) if unready => "not ready".to_owned(),
         (_, 0) => "applied".to_owned(),
         (_, unfinished) => format!("{} unfinished", count(unfinished, "step")),
     };
-    let provider = inventory.iter().find_map(|held| held.node.address.kind().strip_suffix("-cluster"));
+    let provider = Some(record::provider(inventory)).filter(|provider| !provider.is_empty());
     Row {
         name: name.to_owned(),
         provider: provider.unwrap_or("-").to_owned(),

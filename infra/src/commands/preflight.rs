@@ -70,15 +70,34 @@ fn tell(findings: &[Finding]) {
     }
 }
 
-/// Refuses to begin where something stands in the way, before anything is journalled or made.
-pub async fn refuse(spec: &Spec, settings: &Settings) -> Result<(), Problem> {
+/// What could be read before anything was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// All of it.
+    All,
+    /// All but quotas, zones and machine types, since the API for them is off.
+    WithoutQuotas,
+}
+
+/// Enables the API that quotas are read with, and looks once more. It stays enabled, as with every apply; nothing else is made.
+pub async fn refuse_after_enabling(spec: &Spec, settings: &Settings) -> Result<(), Problem> {
+    if !settings.json {
+        anstream::println!("  {} enabling the API that quotas are read with", style::dim("·"));
+    }
+    google::enable_compute(settings, spec).await?;
+    refuse(spec, settings).await.map(|_| ())
+}
+
+/// Refuses to begin where something stands in the way, before anything is journalled or made. Says whether all of it could be read.
+pub async fn refuse(spec: &Spec, settings: &Settings) -> Result<Read, Problem> {
     let findings = google::preflight(settings, spec).await?;
+    let read = if findings.iter().any(Finding::is_unread) { Read::WithoutQuotas } else { Read::All };
     let (errors, others): (Vec<Finding>, Vec<Finding>) =
         findings.into_iter().partition(|finding| finding.level == Level::Error);
     if !settings.json {
         tell(&others);
     }
-    let Some(first) = errors.first() else { return Ok(()) };
+    let Some(first) = errors.first() else { return Ok(read) };
     let mut problem = Problem::usage(format!("make {}: {}", spec.name(), first.what)).exit(Exit::Missing);
     problem.hint.clone_from(&first.hint);
     problem.causes.extend(errors[1..].iter().map(|finding| finding.what.clone()));

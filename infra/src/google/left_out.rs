@@ -4,16 +4,25 @@
 
 use std::path::Path;
 
-use cluster::gke_spec::{Finding, Spec};
-use engine::{Discover, Node, Registry};
+use cluster::gke_spec::{Cloud, Data, Finding, Spec};
+use engine::{Discover, Inventory, Node, Registry};
 use providers::kubernetes::Clients;
 
+use super::Google;
 use crate::report::{Exit, Problem};
 use crate::settings::Settings;
 
 /// Nothing is called.
 #[derive(Default)]
 pub struct Connection(());
+
+impl Google {
+    /// Whether it is a simulated cloud that ends with this command.
+    #[allow(clippy::unused_self, reason = "the whole program looks")]
+    pub fn is_rehearsed(&self) -> bool {
+        false
+    }
+}
 
 /// The problem of every command that would call Google.
 pub fn left_out() -> Problem {
@@ -54,5 +63,25 @@ pub async fn token(_: &Settings) -> Result<String, Problem> {
 
 /// See the same function of the whole program.
 pub fn credentials(_: &Settings) -> Result<(String, bool), Problem> {
+    Err(left_out())
+}
+
+/// See the same function of the whole program.
+pub async fn enable_compute(_: &Settings, _: &Spec) -> Result<(), Problem> {
+    Err(left_out())
+}
+
+/// See the same function of the whole program.
+pub async fn status(_: &Settings, _: &Inventory) -> Result<Cloud, Problem> {
+    Err(left_out())
+}
+
+/// See the same function of the whole program.
+pub async fn data(_: &Settings, _: &Inventory) -> Result<Vec<Data>, Problem> {
+    Err(left_out())
+}
+
+/// See the same function of the whole program.
+pub fn keep_data(_: &Settings, _: &mut Registry) -> Result<(), Problem> {
     Err(left_out())
 }

@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use cluster::gke_spec::{Finding, Spec};
-use engine::{Discover, Node, Registry};
+use cluster::gke_spec::{Cloud, Data, Finding, Spec};
+use engine::{Discover, Inventory, Node, Registry};
 use providers::gcp::{self, Credentials, Gcp};
 use providers::kubernetes::Clients;
 
@@ -34,6 +34,11 @@ impl Google {
     pub fn rehearsed(settings: gcp::Settings, location: Option<String>) -> Self {
         let project = Some(settings.project.clone());
         Self { project, location, connection: Connection { rehearsed: Some(settings), client: OnceLock::new() } }
+    }
+
+    /// Whether it is a simulated cloud that ends with this command.
+    pub fn is_rehearsed(&self) -> bool {
+        self.connection.rehearsed.is_some()
     }
 
     /// The client; nothing is asked before it is used.
@@ -91,6 +96,27 @@ pub fn discover(settings: &Settings) -> Result<Box<dyn Discover>, Problem> {
 /// Asks whether a cluster can be had, everything at once.
 pub async fn preflight(settings: &Settings, spec: &Spec) -> Result<Vec<Finding>, Problem> {
     Ok(cluster::gke::preflight(settings.google.client()?, spec).await)
+}
+
+/// Enables the API that quotas are read with.
+pub async fn enable_compute(settings: &Settings, spec: &Spec) -> Result<(), Problem> {
+    Ok(cluster::gke::enable_compute(settings.google.client()?, spec).await?)
+}
+
+/// What Google says of a deployment now.
+pub async fn status(settings: &Settings, inventory: &Inventory) -> Result<Cloud, Problem> {
+    Ok(cluster::gke::status(settings.google.client()?, inventory).await?)
+}
+
+/// The disks of a deployment that are there now.
+pub async fn data(settings: &Settings, inventory: &Inventory) -> Result<Vec<Data>, Problem> {
+    Ok(cluster::gke::data(settings.google.client()?, inventory).await?)
+}
+
+/// Changes the behaviour of deletions so that disks outlive them.
+pub fn keep_data(settings: &Settings, registry: &mut Registry) -> Result<(), Problem> {
+    cluster::gke::keep_data(registry, settings.google.client()?);
+    Ok(())
 }
 
 /// A token for kubectl.

@@ -115,6 +115,7 @@ fn shape(node: &simulator::NodeShape) -> NodeShape {
         cpu_millis: Some(node.cpu_millis),
         memory_bytes: Some(node.memory_bytes),
         pods: Some(node.pods),
+        version: Some(node.version.clone()),
     }
 }
 
@@ -160,6 +161,7 @@ fn settings(folder: &Path, wanted: &ClusterShape) -> Settings {
     };
     Settings {
         token_review: Some(wanted.token_review.clone()),
+        version: Some(wanted.version.clone()),
         registries: wanted.registry_hosts.iter().map(mirror).collect(),
         load_balancers: Some(network(folder)),
         storage_classes: CLASSES.map(str::to_owned).to_vec(),
@@ -188,6 +190,7 @@ mod tests {
         let wanted = ClusterShape {
             id: "a".to_owned(),
             name: "one".to_owned(),
+            version: "v1.35.5-gke.1201000".to_owned(),
             nodes: Vec::new(),
             token_review: "http://127.0.0.1:1/review".to_owned(),
             registry: "http://127.0.0.1:1".to_owned(),

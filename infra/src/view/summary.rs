@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use cluster::gke_spec::Data;
 use engine::{Gone, Outcome, Timing};
 
 use crate::view::progress::TOLD_NOT_TRIED;
@@ -25,7 +26,7 @@ pub fn timing(timing: &Timing) -> String {
     text
 }
 
-/// What a failed or stopped run leaves open.
+/// What a failed or stopped run leaves open; `again` says, after a semicolon, what else can be done.
 pub fn unfinished(outcome: &Outcome, again: &str) -> String {
     let mut text = String::new();
     if !outcome.not_tried.is_empty() {
@@ -33,7 +34,7 @@ pub fn unfinished(outcome: &Outcome, again: &str) -> String {
         let more = if all > TOLD_NOT_TRIED { ", the first of them are listed" } else { "" };
         let _ = writeln!(text, "{} not tried{more}", count(all, "step"));
     }
-    let _ = writeln!(text, "{} the same command goes on from here; {again}", style::hint("next:"));
+    let _ = writeln!(text, "{} the same command goes on from here{again}", style::hint("next:"));
     text
 }
 
@@ -53,4 +54,48 @@ pub fn receipt(gone: &[Gone]) -> String {
         let _ = writeln!(text, "  {} {:>4} {what:<18} {}", style::good("✓"), names.len(), style::dim(shown));
     }
     text
+}
+
+/// What a destroy is about to keep; empty where that is nothing.
+pub fn to_be_kept(data: &[Data]) -> String {
+    if data.is_empty() {
+        return String::new();
+    }
+    format!("\n  {}\n{}", style::dim("kept, with the data on it"), disks(data, "    "))
+}
+
+/// What a destroy kept, what it costs, and what becomes of it.
+pub fn kept(name: &str, data: &[Data]) -> String {
+    let mut text = format!("{}\n", style::bold("kept, as --keep-data says; everything else is gone"));
+    text.push_str(&disks(data, "  "));
+    for disk in data {
+        let _ = writeln!(text, "    {}", style::dim(&disk.deletion));
+    }
+    let _ = writeln!(text, "\n{} infra destroy --name {name} --provider gke removes it, too", style::hint("next:"));
+    if data.iter().any(|disk| disk.claim.is_none()) {
+        let _ = writeln!(text, "      infra apply of the same scenario takes disks that stand alone up again");
+    }
+    text
+}
+
+/// Disks in lines of their own: name, size, zone, claim, price; and the sum of the prices.
+pub fn disks(data: &[Data], indent: &str) -> String {
+    let name = data.iter().map(|disk| disk.name.len()).max().unwrap_or(0);
+    let zone = data.iter().map(|disk| disk.zone.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for disk in data {
+        let price = disk.dollars_per_month.map_or("an unknown price".to_owned(), price);
+        let claim = disk.claim.as_ref().map(|claim| format!("  of the claim {claim}")).unwrap_or_default();
+        let size = disk.size_gigabytes;
+        let _ = writeln!(text, "{indent}= {:name$}  {size:>6} GB  {:zone$}  {price}{claim}", disk.name, disk.zone);
+    }
+    if data.len() > 1 {
+        let sum: f64 = data.iter().filter_map(|disk| disk.dollars_per_month).sum();
+        let _ = writeln!(text, "{indent}{}", style::dim(format!("{} in all", price(sum))));
+    }
+    text
+}
+
+fn price(dollars: f64) -> String {
+    format!("{dollars:.2} USD a month")
 }

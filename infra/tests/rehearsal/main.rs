@@ -3,6 +3,8 @@
 #[path = "../machine/mod.rs"]
 mod machine;
 
+mod gcloud;
+mod kept;
 mod rehearsed;
 mod shared;
 mod simulated;
@@ -18,7 +20,7 @@ const QUICK: [&str; 2] =
 fn main() {
     // Most of the time is that of a cloud, which nobody's processor passes.
     let arguments = Arguments { test_threads: Some(3), ..Arguments::from_args() };
-    let trials: [(&str, Run); 8] = [
+    let trials: [(&str, Run); 10] = [
         ("mnist_rnn_is_rehearsed_on_gke_and_nothing_is_left", rehearsed::mnist),
         ("what_goes_wrong_in_a_rehearsal_is_survived", rehearsed::faults),
         ("a_plan_and_a_preflight_are_rehearsed_and_make_nothing", rehearsed::looks),
@@ -27,6 +29,8 @@ fn main() {
         ("pods_on_different_nodes_share_what_is_in_their_claims_on_gke", shared::on_gke),
         ("pods_on_different_nodes_share_what_is_in_their_claims_in_the_sandbox", shared::in_the_sandbox),
         ("a_deployment_without_a_journal_is_destroyed_by_its_marks", simulated::without_journal),
+        ("disks_are_kept_listed_and_taken_up_again", kept::kept),
+        ("disks_that_were_kept_are_destroyed_by_their_marks", kept::without_journal),
     ];
     let is_fast = std::env::var_os("INFRA_TEST_FAST").is_some();
     if is_fast {
@@ -35,11 +39,15 @@ fn main() {
     let is_left_out = |name: &str| is_fast && !QUICK.contains(&name);
     let trial = |(name, run): (&'static str, Run)| Trial::test(name, run).with_ignored_flag(is_left_out(name));
     let mut trials: Vec<Trial> = trials.into_iter().map(trial).collect();
-    let has_gcloud = simulated::has_gcloud();
+    let has_gcloud = gcloud::is_there();
     if !has_gcloud {
         println!("skipped: gcloud is not on the PATH, so it cannot look at what infra made");
     }
-    let name = "gcloud_and_kubectl_see_what_infra_made";
-    trials.push(Trial::test(name, simulated::seen_by_gcloud).with_ignored_flag(!has_gcloud || is_fast));
+    let of_gcloud: [(&str, Run); 2] = [
+        ("gcloud_and_kubectl_see_what_infra_made_field_by_field", gcloud::agrees),
+        ("a_pool_that_gcloud_resized_is_seen_and_put_back", gcloud::resizes),
+    ];
+    let trial = |(name, run): (&'static str, Run)| Trial::test(name, run).with_ignored_flag(!has_gcloud || is_fast);
+    trials.extend(of_gcloud.map(trial));
     libtest_mimic::run(&arguments, trials).exit();
 }

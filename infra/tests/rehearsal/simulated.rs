@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::machine::{Ended, Machine, ended, get};
 
-const SCENARIO: &str = r"
+pub const SCENARIO: &str = r"
 version: 1
 name: hello
 images:
@@ -57,9 +57,14 @@ pub fn hello() -> Machine {
     with_scenario(apart())
 }
 
-fn with_scenario(machine: Machine) -> Machine {
+/// A scenario's text with the place of the program that its image is made of.
+pub fn workspace(scenario: &str) -> String {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    machine.write("hello/scenario.yaml", &SCENARIO.replace("WORKSPACE", workspace.to_str().unwrap()));
+    scenario.replace("WORKSPACE", workspace.to_str().unwrap())
+}
+
+fn with_scenario(machine: Machine) -> Machine {
+    machine.write("hello/scenario.yaml", &workspace(SCENARIO));
     machine.write("hello/manifests/web.yaml", WEB);
     machine
 }
@@ -102,7 +107,7 @@ impl Cloud {
         entries.filter(|entry| entry["until"].is_null()).filter(meant).map(|it| it["name"].to_string()).collect()
     }
 
-    fn gcloud(&self, arguments: &[&str]) -> Ended {
+    pub fn gcloud(&self, arguments: &[&str]) -> Ended {
         let mut command = Command::new("gcloud");
         command.args(arguments).env("CLOUDSDK_CONFIG", self.machine.path("gcloud"));
         for (name, path) in [("CONTAINER", "/"), ("SERVICEUSAGE", "/"), ("COMPUTE", "/compute/v1/")] {
@@ -128,10 +133,6 @@ impl Drop for Cloud {
     }
 }
 
-pub fn has_gcloud() -> bool {
-    Command::new("gcloud").arg("--version").output().is_ok_and(|output| output.status.success())
-}
-
 #[allow(clippy::unnecessary_wraps)] // all trials have one shape
 pub fn refused() -> Result<(), Failed> {
     let cloud = Cloud::new();
@@ -147,8 +148,7 @@ pub fn refused() -> Result<(), Failed> {
     refused(&["--location", "us-central1-z"], &["us-central1-z"]);
     cloud.machine.write("hello/manifests/web.yaml", WEB);
     let scenario = SCENARIO.replace("name: hello\n", "name: hello\ncluster: {nodes: {count: 40, cpu: 16}}\n");
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    cloud.machine.write("hello/scenario.yaml", &scenario.replace("WORKSPACE", workspace.to_str().unwrap()));
+    cloud.machine.write("hello/scenario.yaml", &workspace(&scenario));
     refused(&[], &["short by", "us-central1"]);
     let ended = cloud.machine.infra(&["preflight", "hello"]);
     assert!(ended.code == 6 && ended.text.contains("quotas"), "{}", ended.text);
@@ -187,33 +187,6 @@ pub fn without_journal() -> Result<(), Failed> {
     cloud.machine.must(&["apply", "hello", "--yes"]);
     std::fs::remove_dir_all(cloud.machine.path("state"))?;
     cloud.machine.must(&["destroy", "--name", "hello", "--provider", "gke", "--yes"]);
-    assert_eq!(cloud.left(&[]), Vec::<String>::new());
-    Ok(())
-}
-
-#[allow(clippy::unnecessary_wraps)] // all trials have one shape
-pub fn seen_by_gcloud() -> Result<(), Failed> {
-    let cloud = Cloud::new();
-    cloud.machine.must(&["apply", "hello", "--yes"]);
-    let listed = cloud.gcloud(&["container", "clusters", "list", "--format", "value(name,status,currentNodeCount)"]);
-    assert!(listed.text.contains("infra-hello\tRUNNING\t1"), "{}", listed.text);
-    let pools = cloud.gcloud(&["container", "node-pools", "list", "--cluster", "infra-hello", "--zone", ZONE]);
-    assert!(pools.text.contains("default-pool"), "{}", pools.text);
-    let networks = cloud.gcloud(&["compute", "networks", "list", "--format", "value(name)"]);
-    assert!(networks.text.contains("infra-hello"), "{}", networks.text);
-    let got = cloud.gcloud(&["container", "clusters", "get-credentials", "infra-hello", "--zone", ZONE]);
-    assert_eq!(got.code, 0, "{}", got.text);
-    // The entry that infra wrote asks infra for tokens.
-    let kubectl = Command::new("kubectl")
-        .args(["get", "deployment", "web", "-o", "jsonpath={.status.readyReplicas}"])
-        .env("KUBECONFIG", cloud.machine.path("kubeconfig"))
-        .env("INFRA_GCP_ENDPOINT", &cloud.url)
-        .env("GOOGLE_OAUTH_ACCESS_TOKEN", "any")
-        .output()?;
-    assert_eq!(ended(&kubectl).text, "1");
-    cloud.machine.must(&["destroy", "hello", "--yes"]);
-    let listed = cloud.gcloud(&["container", "clusters", "list", "--format", "value(name)"]);
-    assert!(!listed.text.contains("infra-hello"), "{}", listed.text);
     assert_eq!(cloud.left(&[]), Vec::<String>::new());
     Ok(())
 }

@@ -124,6 +124,8 @@ pub fn whole_way() -> Result<(), Failed> {
     machine.must(&["apply", "hello", "--yes"]);
     until_it_answers("hello again")?;
 
+    let refused = machine.infra(&["destroy", "--name", "hello", "--keep-data", "--yes"]);
+    assert!(refused.code == 2 && refused.text.contains("hello/sandbox/volumes"), "{}", refused.text);
     std::fs::remove_dir_all(machine.path("hello")).unwrap();
     let receipt = machine.must(&["destroy", "--name", "hello", "--yes"]);
     for what in ["sandbox", "image", "kubeconfig context", "local folder"] {

@@ -15,6 +15,8 @@ use crate::retry::{Policy, Verdict, retry_through};
 
 /// No single attempt takes longer than this; what takes longer at Google is an operation.
 const LIMIT: Duration = Duration::from_mins(1);
+/// Nor does one that waits for an operation, which Google lets wait for two minutes.
+const WAIT_LIMIT: Duration = Duration::from_secs(150);
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Some two minutes: the rates of Google's APIs are for each minute.
@@ -75,10 +77,12 @@ impl Gcp {
         };
         let once = || async {
             let token = self.token().await.map_err(Attempt::Failed)?;
-            let result = match timeout(LIMIT, Box::pin(call())).await {
-                Ok(result) => result,
-                Err(_) => Err(Error::Unavailable { message: "no answer within a minute".to_owned(), pause: None }),
+            let limit = if service == Service::ComputeWait { WAIT_LIMIT } else { LIMIT };
+            let late = |_| {
+                let message = format!("no answer within {} seconds", limit.as_secs());
+                Err(Error::Unavailable { message, pause: None })
             };
+            let result = timeout(limit, Box::pin(call())).await.unwrap_or_else(late);
             match result {
                 Err(error @ Error::Unauthenticated { .. }) => {
                     self.token_was_refused(&token).await;

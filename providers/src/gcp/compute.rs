@@ -10,33 +10,45 @@ pub use google_cloud_compute_v1::model;
 use google_cloud_gax::retry_policy::NeverRetry;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use tokio::sync::OnceCell;
 
 use super::call::Repeat;
 use super::container::found;
 use super::operation::ComputeOperation;
 use super::{Error, Gcp, Service};
 
-/// Google's clients.
-#[derive(Debug)]
-pub(super) struct Clients {
-    networks: client::Networks,
-    subnetworks: client::Subnetworks,
-    routers: client::Routers,
-    addresses: client::Addresses,
-    disks: client::Disks,
-    regions: client::Regions,
-    projects: client::Projects,
-    machine_types: client::MachineTypes,
+/// Google's clients, each made when it is first used: to make one takes the certificates of this machine to be read.
+macro_rules! clients {
+    ($($field:ident: $client:ident),* $(,)?) => {
+        #[derive(Debug, Default)]
+        pub(super) struct Clients {
+            $($field: OnceCell<client::$client>,)*
+        }
+
+        impl Clients {
+            $(async fn $field(&self, gcp: &Gcp) -> Result<&client::$client, Error> {
+                let build = || async {
+                    let builder = client::$client::builder()
+                        .with_credentials(gcp.shared.tokens.clone())
+                        .with_retry_policy(NeverRetry)
+                        .with_endpoint(gcp.base(Service::Compute));
+                    Box::pin(builder.build()).await.map_err(|error| Error::Protocol(Box::new(error)))
+                };
+                self.$field.get_or_try_init(build).await
+            })*
+        }
+    };
 }
 
-macro_rules! build {
-    ($gcp:expr, $client:ident) => {{
-        let builder = client::$client::builder()
-            .with_credentials($gcp.shared.tokens.clone())
-            .with_retry_policy(NeverRetry)
-            .with_endpoint($gcp.base(Service::Compute));
-        Box::pin(builder.build()).await.map_err(|error| Error::Protocol(Box::new(error)))?
-    }};
+clients! {
+    networks: Networks,
+    subnetworks: Subnetworks,
+    routers: Routers,
+    addresses: Addresses,
+    disks: Disks,
+    regions: Regions,
+    projects: Projects,
+    machine_types: MachineTypes,
 }
 
 /// Looks at, makes and deletes things of one sort; the last words are the setters of where it is.
@@ -46,17 +58,17 @@ macro_rules! resource {
         impl Gcp {
             #[doc = concat!("The ", $sort, ", where it is there.")]
             pub async fn $get(&self, $($scope: &str,)? name: &str) -> Result<Option<Box<model::$model>>, Error> {
-                let clients = self.compute_clients().await?;
+                let client = self.shared.compute.$client(self).await?;
                 found(self.sdk(Service::Compute, Repeat::Safe, || {
-                    clients.$client.get().set_project(&*self.project)$(.$set_scope($scope))?.$set_name(name).send()
+                    client.get().set_project(&*self.project)$(.$set_scope($scope))?.$set_name(name).send()
                 }).await)
             }
 
             #[doc = concat!("Makes a ", $sort, ".")]
             pub async fn $insert(&self, $($scope: &str,)? body: &model::$model) -> Result<(), Error> {
-                let (clients, id) = (self.compute_clients().await?, request_id());
+                let (client, id) = (self.shared.compute.$client(self).await?, request_id());
                 let begun = self.sdk(Service::Compute, Repeat::Safe, || {
-                    clients.$client.insert().set_project(&*self.project)$(.$set_scope($scope))?
+                    client.insert().set_project(&*self.project)$(.$set_scope($scope))?
                         .set_request_id(&id).set_body(body.clone()).send()
                 }).await?;
                 let scope = String::from("global");
@@ -66,9 +78,9 @@ macro_rules! resource {
 
             #[doc = concat!("Deletes a ", $sort, "; that it is not there is success.")]
             pub async fn $delete(&self, $($scope: &str,)? name: &str) -> Result<(), Error> {
-                let (clients, id) = (self.compute_clients().await?, request_id());
+                let (client, id) = (self.shared.compute.$client(self).await?, request_id());
                 let begun = found(self.sdk(Service::Compute, Repeat::Safe, || {
-                    clients.$client.delete().set_project(&*self.project)$(.$set_scope($scope))?
+                    client.delete().set_project(&*self.project)$(.$set_scope($scope))?
                         .set_request_id(&id).$set_name(name).send()
                 }).await)?;
                 let Some(begun) = begun else { return Ok(()) };
@@ -110,29 +122,35 @@ resource!(
 resource!("disk", disk, create_disk, delete_disk, disks, Disk, set_disk, zone, set_zone, "zones");
 
 impl Gcp {
-    async fn compute_clients(&self) -> Result<&Clients, Error> {
-        let build = || async {
-            Ok(Clients {
-                networks: build!(self, Networks),
-                subnetworks: build!(self, Subnetworks),
-                routers: build!(self, Routers),
-                addresses: build!(self, Addresses),
-                disks: build!(self, Disks),
-                regions: build!(self, Regions),
-                projects: build!(self, Projects),
-                machine_types: build!(self, MachineTypes),
-            })
-        };
-        self.shared.compute.get_or_try_init(build).await
-    }
-
     /// Makes a disk larger; it never becomes smaller.
     pub async fn resize_disk(&self, zone: &str, name: &str, gigabytes: u32) -> Result<(), Error> {
-        let (clients, id) = (self.compute_clients().await?, request_id());
+        let (disks, id) = (self.shared.compute.disks(self).await?, request_id());
         let size = model::DisksResizeRequest::new().set_size_gb(i64::from(gigabytes));
         let begun = self.sdk(Service::Compute, Repeat::Safe, || {
-            let call = clients.disks.resize().set_project(&*self.project).set_zone(zone).set_disk(name);
+            let call = disks.resize().set_project(&*self.project).set_zone(zone).set_disk(name);
             call.set_request_id(&id).set_body(size.clone()).send()
+        });
+        let name = begun.await?.name.unwrap_or_default();
+        self.wait_for_compute(&ComputeOperation { scope: format!("zones/{zone}"), name }).await
+    }
+
+    /// A disk with all that Google tells of it, where it is there.
+    pub async fn disk_body(&self, zone: &str, name: &str) -> Result<Option<Value>, Error> {
+        let path = format!("/compute/v1/projects/{}/zones/{zone}/disks/{name}", self.project);
+        self.find(Service::Compute, &path).await
+    }
+
+    /// Gives a disk these labels, besides those that it has; that it is not there is success.
+    pub async fn label_disk(&self, zone: &str, name: &str, labels: &[(&str, &str)]) -> Result<(), Error> {
+        let Some(disk) = self.disk(zone, name).await? else { return Ok(()) };
+        let (disks, id) = (self.shared.compute.disks(self).await?, request_id());
+        let added = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let all = model::ZoneSetLabelsRequest::new()
+            .set_labels(disk.labels.into_iter().chain(added))
+            .set_or_clear_label_fingerprint(disk.label_fingerprint);
+        let begun = self.sdk(Service::Compute, Repeat::Safe, || {
+            let call = disks.set_labels().set_project(&*self.project).set_zone(zone).set_resource(name);
+            call.set_request_id(&id).set_body(all.clone()).send()
         });
         let name = begun.await?.name.unwrap_or_default();
         self.wait_for_compute(&ComputeOperation { scope: format!("zones/{zone}"), name }).await
@@ -140,9 +158,9 @@ impl Gcp {
 
     /// Keeps what is on a disk as a snapshot of this name.
     pub async fn snapshot_disk(&self, zone: &str, disk: &str, snapshot: &model::Snapshot) -> Result<(), Error> {
-        let (clients, id) = (self.compute_clients().await?, request_id());
+        let (disks, id) = (self.shared.compute.disks(self).await?, request_id());
         let begun = self.sdk(Service::Compute, Repeat::Safe, || {
-            let call = clients.disks.create_snapshot().set_project(&*self.project).set_zone(zone).set_disk(disk);
+            let call = disks.create_snapshot().set_project(&*self.project).set_zone(zone).set_disk(disk);
             call.set_request_id(&id).set_body(snapshot.clone()).send()
         });
         let name = begun.await?.name.unwrap_or_default();
@@ -157,12 +175,12 @@ impl Gcp {
 
     /// All regions, with their quotas and the links of their zones.
     pub async fn regions(&self) -> Result<Vec<model::Region>, Error> {
-        let clients = self.compute_clients().await?;
+        let client = self.shared.compute.regions(self).await?;
         let mut regions = Vec::new();
         let mut page = String::new();
         loop {
             let listed = self.sdk(Service::Compute, Repeat::Safe, || {
-                let call = clients.regions.list().set_project(&*self.project);
+                let call = client.list().set_project(&*self.project);
                 if page.is_empty() { call.send() } else { call.set_page_token(&page).send() }
             });
             let listed = listed.await?;
@@ -176,8 +194,8 @@ impl Gcp {
 
     /// The zones of a region that work.
     pub async fn zones(&self, region: &str) -> Result<Vec<String>, Error> {
-        let clients = self.compute_clients().await?;
-        let call = || clients.regions.get().set_project(&*self.project).set_region(region).send();
+        let regions = self.shared.compute.regions(self).await?;
+        let call = || regions.get().set_project(&*self.project).set_region(region).send();
         let found = self.sdk(Service::Compute, Repeat::Safe, call).await?;
         let names = found.zones.iter().filter_map(|link| link.rsplit('/').next());
         Ok(names.map(str::to_owned).collect())
@@ -185,16 +203,15 @@ impl Gcp {
 
     /// The quotas of the project that belong to no region.
     pub async fn project_quotas(&self) -> Result<Vec<model::Quota>, Error> {
-        let clients = self.compute_clients().await?;
-        let call = || clients.projects.get().set_project(&*self.project).send();
+        let projects = self.shared.compute.projects(self).await?;
+        let call = || projects.get().set_project(&*self.project).send();
         Ok(self.sdk(Service::Compute, Repeat::Safe, call).await?.quotas)
     }
 
     /// A machine type, where the zone offers it.
     pub async fn machine_type(&self, zone: &str, name: &str) -> Result<Option<Box<model::MachineType>>, Error> {
-        let clients = self.compute_clients().await?;
-        let call =
-            || clients.machine_types.get().set_project(&*self.project).set_zone(zone).set_machine_type(name).send();
+        let machine_types = self.shared.compute.machine_types(self).await?;
+        let call = || machine_types.get().set_project(&*self.project).set_zone(zone).set_machine_type(name).send();
         found(self.sdk(Service::Compute, Repeat::Safe, call).await)
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 pub use google_cloud_container_v1::model;
 
+use futures::future::try_join_all;
 use google_cloud_container_v1::client::ClusterManager;
 use google_cloud_container_v1::model::operation::Status;
 use google_cloud_gax::error::Error as SdkError;
@@ -108,6 +109,15 @@ impl Gcp {
     ) -> Result<Option<Box<model::NodePool>>, Error> {
         let name = self.pool_name(location, cluster, pool);
         found(self.gke(Repeat::Safe, |client| client.get_node_pool().set_name(&name).send()).await)
+    }
+
+    /// How many machines a node pool shall have now, in each of its zones: what its groups say. What the pool itself says is how
+    /// many it was made with.
+    pub async fn node_pool_sizes(&self, pool: &model::NodePool) -> Result<Vec<i64>, Error> {
+        let paths = pool.instance_group_urls.iter().filter_map(|link| Some(link.split_once("/compute/v1/")?.1));
+        let looks = paths.map(|path| async move { self.find(Service::Compute, &format!("/compute/v1/{path}")).await });
+        let groups = try_join_all(looks).await?;
+        Ok(groups.iter().flatten().filter_map(|group| group["targetSize"].as_i64()).collect())
     }
 
     /// Begins to make a node pool.

@@ -1,21 +1,29 @@
 //! Operations: what takes longer than a call is asked after by its name until it is done.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use google_cloud_container_v1::model::operation::Status;
+use google_cloud_container_v1::model::operation::{Status, Type};
+use http::Method;
 use serde_json::Value;
 
 use super::answer::Answer;
-use super::container::model;
+use super::call::Repeat;
+use super::container::{found, model};
 use super::error::Error;
+use super::rest::Request;
 use super::{Gcp, Service};
-use crate::wait::{Probe, WaitError, until};
+use crate::wait::{Probe, WaitError, until, until_paced};
 
-/// The pause between two looks at an operation of GKE, which takes minutes.
-/// Fifty clusters of one project that come up at once make 250 looks a minute; the last one comes some 2 % later than it could.
-const GKE_PAUSE: Duration = Duration::from_secs(12);
-/// The pause between two looks at an operation of Compute Engine, which takes seconds.
+/// The pause between two looks at an operation of GKE that cannot be over yet.
+const GKE_EARLY_PAUSE: Duration = Duration::from_secs(15);
+/// The shortest pause between two looks at an operation of GKE, and the longest.
+const GKE_PAUSES: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(12));
+/// A look at an operation that goes on for long may come late by this part of the time.
+const LATE: f64 = 0.01;
+/// All waiters of one process together look at GKE so often at most: a fifth of what Google takes from a project.
+const GKE_LOOKS: Duration = Duration::from_millis(100);
+/// The pause before Compute Engine is asked again to wait, where it did not wait until the end.
 const COMPUTE_PAUSE: Duration = Duration::from_secs(1);
 /// So many looks in a row may fail before the wait is given up.
 const MOST_FAILED_LOOKS: u32 = 60;
@@ -48,10 +56,14 @@ impl Gcp {
         name: &str,
         tell: &(dyn Fn(String) + Sync),
     ) -> Result<(), Error> {
-        let failed = AtomicU32::new(0);
-        let pause = self.pause(GKE_PAUSE);
+        let (failed, soonest) = (AtomicU32::new(0), AtomicU64::new(0));
         let what = format!("the operation {name}");
-        let waited = until(&what, Limits::CLUSTER, pause, || async {
+        let waiting = Waiting::new(&self.shared.waiters);
+        let pause = |elapsed: Duration| {
+            let soonest = Duration::from_secs(soonest.load(Ordering::Relaxed));
+            self.pause(gke_pause(self.passed(elapsed), soonest, waiting.all()))
+        };
+        let waited = until_paced(&what, Limits::CLUSTER, pause, || async {
             let found = match self.operation(location, name).await {
                 Ok(found) => found,
                 Err(error) => return tolerate(&failed, error),
@@ -61,6 +73,7 @@ impl Gcp {
             if operation.status == Status::Done {
                 return outcome(&operation).map(Probe::Ready);
             }
+            soonest.store(soonest_end(&operation.operation_type).as_secs(), Ordering::Relaxed);
             let progress = progress(&operation);
             tell(progress.clone());
             Ok(Probe::Pending(progress))
@@ -68,14 +81,15 @@ impl Gcp {
         waited.await.map_err(ended)
     }
 
-    /// Waits for an operation of Compute Engine.
+    /// Waits for an operation of Compute Engine: at Google's side, up to two minutes at a time, so that its end is known at once.
     pub(super) async fn wait_for_compute(&self, operation: &ComputeOperation) -> Result<(), Error> {
-        let path = format!("/compute/v1/projects/{}/{}/operations/{}", self.project, operation.scope, operation.name);
+        let scope = &operation.scope;
+        let path = format!("/compute/v1/projects/{}/{scope}/operations/{}/wait", self.project, operation.name);
         let failed = AtomicU32::new(0);
         let pause = self.pause(COMPUTE_PAUSE);
         let what = format!("the operation {}", operation.name);
         let waited = until(&what, Limits::COMPUTE, pause, || async {
-            let found = match self.find(Service::Compute, &path).await {
+            let found = match self.wait_there(&path).await {
                 Ok(found) => found,
                 Err(error) => return tolerate(&failed, error),
             };
@@ -87,6 +101,55 @@ impl Gcp {
             }
         });
         waited.await.map_err(ended)
+    }
+}
+
+/// One of those who wait for operations of GKE in this process.
+struct Waiting<'a>(&'a AtomicU32);
+
+impl<'a> Waiting<'a> {
+    fn new(waiters: &'a AtomicU32) -> Self {
+        waiters.fetch_add(1, Ordering::Relaxed);
+        Self(waiters)
+    }
+
+    /// How many there are.
+    fn all(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The pause before the next look at an operation of GKE: rare looks while it cannot be over, then some that cost at most a
+/// hundredth of its time; and the rarer the more others wait.
+fn gke_pause(elapsed: Duration, soonest: Duration, waiters: u32) -> Duration {
+    let (least, most) = GKE_PAUSES;
+    let pause = elapsed.mul_f64(LATE).clamp(least, most);
+    let early = soonest.saturating_sub(elapsed).min(GKE_EARLY_PAUSE);
+    pause.max(early).max(GKE_LOOKS * waiters)
+}
+
+/// When an operation of GKE is over at the soonest, as a rule: a cluster takes from five to eight minutes, and its deletion from three
+/// to five.
+fn soonest_end(kind: &Type) -> Duration {
+    Duration::from_secs(match kind {
+        Type::CreateCluster => 240,
+        Type::DeleteCluster => 150,
+        Type::CreateNodePool | Type::DeleteNodePool => 45,
+        _ => 0,
+    })
+}
+
+impl Gcp {
+    /// An operation of Compute Engine when it is over, or two minutes later; nothing where it is not known any more.
+    async fn wait_there(&self, path: &str) -> Result<Option<Value>, Error> {
+        let (service, method, repeat) = (Service::ComputeWait, Method::POST, Repeat::Safe);
+        found(self.send(&Request { service, method, path, query: &[], body: None, repeat }).await)
     }
 }
 
@@ -172,6 +235,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_look_costs_a_hundredth_of_the_time_and_is_rarer_the_more_wait() {
+        let seconds = |elapsed, soonest, waiters| {
+            gke_pause(Duration::from_secs(elapsed), Duration::from_secs(soonest), waiters).as_secs_f64()
+        };
+        assert_eq!(
+            [0, 60, 140, 149, 200, 450, 3000].map(|elapsed| seconds(elapsed, 150, 1)),
+            [15.0, 15.0, 10.0, 3.0, 3.0, 4.5, 12.0]
+        );
+        assert_eq!((seconds(200, 150, 50), seconds(200, 150, 200)), (5.0, 20.0));
+    }
 
     #[test]
     fn an_operation_of_compute_engine_says_what_went_wrong_in_its_code() {

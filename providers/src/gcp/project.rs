@@ -47,6 +47,15 @@ pub struct ServiceAccount {
     pub description: String,
 }
 
+/// The APIs that a cluster needs, or may need.
+const USUAL_APIS: [&str; 5] = [
+    "artifactregistry.googleapis.com",
+    "cloudresourcemanager.googleapis.com",
+    "compute.googleapis.com",
+    "container.googleapis.com",
+    "iam.googleapis.com",
+];
+
 impl Gcp {
     /// The project, where the account may see it.
     pub async fn project_info(&self) -> Result<ProjectInfo, Error> {
@@ -80,10 +89,24 @@ impl Gcp {
         Ok(permissions.iter().filter(|name| !granted.contains(**name)).map(|name| (*name).to_owned()).collect())
     }
 
-    /// Whether an API is enabled.
+    /// Whether an API is enabled. One call tells of all that are usual, and what is enabled is not asked again: should somebody
+    /// turn it off, calls to it say so.
     pub async fn api_is_enabled(&self, api: &str) -> Result<bool, Error> {
-        let path = format!("/v1/projects/{}/services/{api}", self.project);
-        Ok(self.read(Service::Usage, &path, &[]).await?["state"] == "ENABLED")
+        let mut enabled = self.shared.enabled.lock().await;
+        let key = |api: &str| (self.project.to_string(), api.to_owned());
+        if enabled.contains(&key(api)) {
+            return Ok(true);
+        }
+        let others = USUAL_APIS.into_iter().filter(|other| *other != api);
+        let names: Vec<String> =
+            others.chain([api]).map(|api| format!("projects/{}/services/{api}", self.project)).collect();
+        let query: Vec<(&str, &str)> = names.iter().map(|name| ("names", name.as_str())).collect();
+        let path = format!("/v1/projects/{}/services:batchGet", self.project);
+        let found = self.read(Service::Usage, &path, &query).await?;
+        let on = found["services"].as_array().into_iter().flatten().filter(|service| service["state"] == "ENABLED");
+        let on = on.filter_map(|service| service["name"].as_str()?.rsplit('/').next());
+        enabled.extend(on.map(key));
+        Ok(enabled.contains(&key(api)))
     }
 
     /// Enables an API, and returns when it answers.

@@ -102,6 +102,9 @@ impl Gcp {
         }
         if let Some(body) = request.body {
             call = call.json(body);
+        } else if request.method == Method::POST {
+            // Google wants to be told that nothing follows.
+            call = call.header(http::header::CONTENT_LENGTH, 0);
         }
         let broken = |error: reqwest::Error| {
             let error = error.without_url();

@@ -97,6 +97,24 @@ impl Client {
         Ok(applied.metadata)
     }
 
+    /// Changes what a JSON merge patch says, under [`FIELD_MANAGER`]. That the object is not there is success.
+    pub async fn merge(&self, identity: &Identity, patch: &Value) -> Result<(), KubernetesError> {
+        let resource = &self.resource(&identity.kind).await?;
+        let parameters = &PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let patch = &Patch::Merge(patch);
+        let patched = self
+            .call(|connection| async move {
+                api(&connection, resource, identity.namespace.as_deref())
+                    .patch_metadata(&identity.name, parameters, patch)
+                    .await
+            })
+            .await;
+        match patched {
+            Ok(_) | Err(KubernetesError::NotFound(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The object, or none where it (or its namespace) is not there.
     pub async fn get(&self, identity: &Identity) -> Result<Option<Value>, KubernetesError> {
         let resource = &self.resource(&identity.kind).await?;

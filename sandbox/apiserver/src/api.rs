@@ -22,6 +22,7 @@ struct Inner {
     credentials: Credentials,
     webhook: Option<Webhook>,
     volume_drivers: Vec<String>,
+    version: Option<String>,
 }
 
 /// How to open the API.
@@ -34,6 +35,8 @@ pub struct Options {
     pub token_review: Option<String>,
     /// The CSI drivers whose volumes it takes; `nfs` for those of file servers.
     pub volume_drivers: Vec<String>,
+    /// The version that it says, as `v1.35.5`; that whose behaviour it has if not said.
+    pub version: Option<String>,
     /// Where it says what goes wrong.
     pub notice: Notice,
 }
@@ -67,7 +70,13 @@ impl Api {
             webhook.map_err(|why| OpenError::TokenReview { url: url.to_owned(), why })
         });
         let (webhook, volume_drivers) = (webhook.transpose()?, options.volume_drivers.clone());
-        Ok(Self { inner: Arc::new(Inner { store, credentials, webhook, volume_drivers }) })
+        let version = options.version.clone();
+        Ok(Self { inner: Arc::new(Inner { store, credentials, webhook, volume_drivers, version }) })
+    }
+
+    /// The version that it was asked to say.
+    pub(crate) fn version(&self) -> Option<&str> {
+        self.inner.version.as_deref()
     }
 
     /// The certificates and keys.

@@ -208,7 +208,7 @@ fn status(node: &runtime::Node, place: &Place, now: &str) -> Value {
             "containerRuntimeVersion": format!("{RUNTIME}{}", env!("CARGO_PKG_VERSION")),
             "kernelVersion": line("/proc/sys/kernel/osrelease"),
             "kubeProxyVersion": "",
-            "kubeletVersion": "v1.34.4+sandbox",
+            "kubeletVersion": place.shape.version.as_deref().unwrap_or("v1.34.4+sandbox"),
             "machineID": line("/etc/machine-id"),
             "operatingSystem": "linux",
             "osImage": system.trim_matches('"'),

@@ -25,6 +25,9 @@ pub struct NodeShape {
     /// Memory in bytes; the machine's if not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
+    /// The version that its kubelet says; the sandbox's own if not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// How many pods it takes; 500 if not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<u32>,

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::world::World;
 use crate::clock::{Clock, Moment};
 use crate::hash;
+use crate::ledger::Finished;
 
 /// What happens in the world at a moment of an operation.
 pub(crate) type Step = Box<dyn FnOnce(&mut World) + Send>;
@@ -158,6 +159,17 @@ impl Operation {
         }
         let whole = self.due.saturating_sub(self.began).as_secs_f64().max(0.001);
         (now.saturating_sub(self.began).as_secs_f64() / whole).min(0.99)
+    }
+
+    /// As the ledger tells it, once it ended.
+    pub fn finished(&self) -> Option<Finished> {
+        Some(Finished {
+            service: self.service.to_owned(),
+            kind: self.kind.clone(),
+            target: self.target.clone(),
+            began_seconds: self.began.as_secs_f64(),
+            ended_seconds: self.ended?.as_secs_f64(),
+        })
     }
 
     /// As Kubernetes Engine tells it.

@@ -144,6 +144,9 @@ impl Gcp {
         let status = result.as_ref().map_or_else(|refusal| refusal.code, |_| 200);
         let lost = matches!(fault, Some(FaultKind::LostReply | FaultKind::LostRequest));
         let told = fault.map(|fault| format!("{fault:?}"));
+        if told.is_some() {
+            self.has_met_fault.send_replace(true);
+        }
         let at = world.clock.timestamp(world.now);
         world.book.call(ledger::Call {
             at,

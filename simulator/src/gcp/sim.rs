@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::operations::Operation;
 use super::serve::Request;
 use super::world::World;
 use super::{Gcp, Refusal};
 use crate::faults::Faults;
-use crate::ledger::{Ledger, Rate};
+use crate::ledger::{Finished, Ledger, Rate};
 use crate::server::Answer;
 
 /// What the simulator tells of itself.
@@ -31,7 +32,14 @@ pub(crate) fn ledger(world: &World) -> Ledger {
         rates: rates.collect(),
         problems: world.problems.iter().cloned().collect(),
         operations: operations.collect(),
+        finished: finished(world),
     }
+}
+
+fn finished(world: &World) -> Vec<Finished> {
+    let mut finished: Vec<Finished> = world.operations.values().filter_map(Operation::finished).collect();
+    finished.sort_by(|one, other| one.began_seconds.total_cmp(&other.began_seconds));
+    finished
 }
 
 /// Answers a request below `/sim/`.

@@ -18,19 +18,21 @@ const GIT_VERSION: &str = "v1.34.4+sandbox";
 pub(super) fn open(server: &Server, path: &str) -> Option<Response<Body>> {
     match path {
         "/healthz" | "/livez" | "/readyz" => {
-            let _ = server;
             Some(answer::bytes_of(200, "text/plain; charset=utf-8", Bytes::from_static(b"ok")))
         }
-        "/version" | "/version/" => Some(answer::json(
-            200,
-            &json!({
-                "major": "1", "minor": "34", "gitVersion": GIT_VERSION, "gitCommit": "", "gitTreeState": "clean",
-                "buildDate": "1970-01-01T00:00:00Z", "goVersion": "none", "compiler": "rustc",
-                "platform": format!("linux/{}", architecture()),
-            }),
-        )),
+        "/version" | "/version/" => Some(answer::json(200, &version(server.api.version().unwrap_or(GIT_VERSION)))),
         _ => None,
     }
+}
+
+fn version(git_version: &str) -> Value {
+    let mut numbers = git_version.trim_start_matches('v').split('.');
+    json!({
+        "major": numbers.next().unwrap_or_default(), "minor": numbers.next().unwrap_or_default(),
+        "gitVersion": git_version, "gitCommit": "", "gitTreeState": "clean",
+        "buildDate": "1970-01-01T00:00:00Z", "goVersion": "none", "compiler": "rustc",
+        "platform": format!("linux/{}", architecture()),
+    })
 }
 
 fn architecture() -> &'static str {

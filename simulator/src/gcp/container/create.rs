@@ -240,6 +240,7 @@ fn shape(world: &World, key: &str) -> ClusterShape {
     ClusterShape {
         id: text("id"),
         name: text("name"),
+        version: format!("v{}", text("currentMasterVersion")),
         nodes: machines::shapes(world, key),
         token_review: format!("{}/sim/tokenreview", world.base),
         registry: world.base.clone(),

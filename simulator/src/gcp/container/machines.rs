@@ -112,6 +112,7 @@ fn shape(node: &Node, pool: &str, body: &Value) -> NodeShape {
     let pods = number(&body["maxPodsConstraint"]["maxPodsPerNode"]) as u32;
     NodeShape {
         name: node.name.clone(),
+        version: format!("v{}", body["version"].as_str().unwrap_or_default()),
         labels,
         taints,
         cpu_millis,

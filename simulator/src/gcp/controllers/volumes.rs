@@ -142,7 +142,10 @@ async fn remove(cluster: &Cluster, volume: PersistentVolume) {
         let made: Vec<String> = made.cloned().collect();
         for key in made {
             detach(world, key.trim_start_matches("compute/"));
-            if !keeps {
+            if keeps {
+                // It is nobody's from now on: the cluster's deletion does not take it along.
+                world.made_in.entry(cluster.id.clone()).or_default().remove(&key);
+            } else {
                 cluster.unmake(world, &key);
             }
         }
