@@ -52,13 +52,20 @@ pub fn program(
     layers.push(Layer::default().file(store, program, name, 0o755)?.store(store)?);
     let config = [
         ("User", json!(spec.user.as_deref().unwrap_or(USER))),
-        ("Env", json!(["PATH=/"])),
+        ("Env", json!(environment(&["PATH=/".to_owned()], &spec.environment))),
         ("Entrypoint", json!([format!("/{name}")])),
         ("WorkingDir", json!("/")),
         ("Labels", json!(labels(deployment, &spec.name))),
     ];
     let config = config.map(|(key, value)| (key.to_owned(), value)).into();
     Ok(image(store, config, layers)?)
+}
+
+/// The environment of an image: what it has, and what is said of it besides. Of one name the latter counts.
+pub fn environment(given: &[String], said: &BTreeMap<String, String>) -> Vec<String> {
+    let is_said = |entry: &&String| said.contains_key(entry.split('=').next().unwrap_or_default());
+    let given = given.iter().filter(|entry| !is_said(entry)).cloned();
+    given.chain(said.iter().map(|(name, value)| format!("{name}={value}"))).collect()
 }
 
 /// The layers of files, in the order of the specification.

@@ -103,6 +103,11 @@ pub async fn build(
     if let Some(user) = &name.spec.user {
         config.insert("User".to_owned(), json!(user));
     }
+    if !name.spec.environment.is_empty() {
+        let given = config.get("Env").and_then(|given| serde_json::from_value(given.clone()).ok()).unwrap_or_default();
+        let given: Vec<String> = given;
+        config.insert("Env".to_owned(), json!(assemble::environment(&given, &name.spec.environment)));
+    }
     let (opened, files) = (store.clone(), name.spec.files.clone());
     let assembled = tokio::task::spawn_blocking(move || -> Result<Assembled, DockerfileError> {
         layers.extend(assemble::file_layers(&opened, &files)?);

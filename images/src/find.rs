@@ -1,6 +1,6 @@
 //! What the Docker Engine has of a deployment, found by its labels.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::Node;
 use providers::docker::{Docker, Error};
@@ -36,5 +36,6 @@ pub async fn find(docker: &Docker, deployment: &str) -> Result<Vec<Node>, Error>
 
 fn node(deployment: &str, name: String) -> Node {
     let source = Source::Dockerfile(DockerfileSource::default());
-    declare::image_node(deployment, &Spec { name, source, files: Vec::new(), user: None, push: None }, "")
+    let (files, environment) = (Vec::new(), BTreeMap::new());
+    declare::image_node(deployment, &Spec { name, source, files, user: None, environment, push: None }, "")
 }

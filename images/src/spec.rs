@@ -17,6 +17,9 @@ pub struct Spec {
     /// The user it runs as, `UID` or `UID:GID`. Without it 65532 for a cargo image, and what the Dockerfile says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// Variables of the environment of its programs; they are added to those of a Dockerfile. No secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
     /// The repository that it is pushed to, for example `registry.example.com/team/server`, on targets that pull.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push: Option<String>,

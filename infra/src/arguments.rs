@@ -2,9 +2,9 @@
 
 mod cloud;
 mod destroy;
+mod options;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
@@ -15,6 +15,7 @@ pub use cloud::{Preflight, Simulator, Token};
 #[cfg(feature = "gcp")]
 pub use cloud::{SimulatorCommand, SimulatorGcp};
 pub use destroy::Destroy;
+pub use options::{Values, Wait, duration};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -104,33 +105,6 @@ pub struct Wanted {
     pub adopt: bool,
 }
 
-/// How long to wait for another run of the same deployment.
-#[derive(Clone, Copy, Debug, Default, Args)]
-pub struct Wait {
-    /// Wait for another run that holds the deployment, at most so long if a duration is said: `--wait=10m`
-    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true, value_parser = duration)]
-    #[allow(clippy::option_option, reason = "not said, said alone, said with a duration")]
-    pub wait: Option<Option<Duration>>,
-}
-
-impl Wait {
-    /// The longest time to wait.
-    pub fn longest(self) -> Duration {
-        match self.wait {
-            None => Duration::ZERO,
-            Some(None) => Duration::MAX,
-            Some(Some(longest)) => longest,
-        }
-    }
-}
-
-/// A duration as a person writes it: `90s`, `10m`, `1h 30m`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let read = text.parse::<jiff::SignedDuration>().ok();
-    let right = read.and_then(|duration| Duration::try_from(duration).ok());
-    right.ok_or_else(|| "it is no duration; write for example 90s, 10m or 1h".to_owned())
-}
-
 /// A place where clusters are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Provider {
@@ -211,6 +185,9 @@ pub struct Apply {
     /// Which scenario, or a saved plan.
     #[command(flatten)]
     pub which: Which,
+    /// With which values.
+    #[command(flatten)]
+    pub values: Values,
     /// Where.
     #[command(flatten)]
     pub target: Target,
@@ -231,6 +208,9 @@ pub struct Plan {
     /// Which scenario.
     #[command(flatten)]
     pub which: Which,
+    /// With which values.
+    #[command(flatten)]
+    pub values: Values,
     /// Where.
     #[command(flatten)]
     pub target: Target,

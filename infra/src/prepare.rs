@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::addressing::find_all;
-use crate::arguments::{self, Provider, Wanted, Which};
+use crate::arguments::{self, Provider, Values, Wanted, Which};
 use crate::google;
 use crate::report::{Problem, of_lowering, of_plan, of_report, print_report};
 use crate::saved::SavedPlan;
@@ -29,6 +29,7 @@ pub struct Request {
     pub deployment: Deployment,
     /// Where, with what.
     pub target: arguments::Target,
+    values: Values,
     wanted: Wanted,
     /// The saved plan that is to be carried out, where it is one.
     pub saved: Option<SavedPlan>,
@@ -83,30 +84,47 @@ impl Request {
     /// Loads the scenario; its problems are all reported at once.
     pub fn new(
         which: &Which,
+        values: &Values,
         target: &arguments::Target,
         wanted: &Wanted,
         settings: &Settings,
     ) -> Result<Self, Problem> {
         let file = scenario_file(which)?;
-        let scenario = scenarios::load(&file).map_err(of_report)?;
+        let said = scenarios::Values { said: values.set.clone(), ..scenarios::Values::default() };
+        let scenario = scenarios::load_with(&file, &said).map_err(of_report)?;
         let name = which.name.clone().unwrap_or_else(|| scenario.name.clone());
         check_name(&name)?;
-        let (target, wanted) = (target.clone(), wanted.clone());
-        Ok(Self { deployment: settings.state.deployment(&name), scenario, target, wanted, saved: None })
+        let (values, target, wanted) = (values.clone(), target.clone(), wanted.clone());
+        Ok(Self { deployment: settings.state.deployment(&name), scenario, target, values, wanted, saved: None })
     }
 
     /// The same for a saved plan, which says all that others say with options.
     pub fn of_saved(saved: SavedPlan, settings: &Settings) -> Result<Self, Problem> {
         let which = Which { scenario: Some(saved.scenario.clone()), name: Some(saved.deployment.clone()) };
-        let request = Self::new(&which, &saved.target(), &Wanted::default(), settings)?;
+        let request = Self::new(&which, &saved.values(), &saved.target(), &Wanted::default(), settings)?;
         Ok(Self { saved: Some(saved), ..request })
     }
 
+    /// What was said of the scenario's variables.
+    pub fn values(&self) -> &Values {
+        &self.values
+    }
+
+    /// The scenario with the values that hold for this deployment: what was said now, and else what was said before.
+    fn scenario(&self, inventory: &Inventory) -> Result<Scenario, Problem> {
+        let kept = scenarios::set_values(inventory);
+        if kept.is_empty() {
+            return Ok(self.scenario.clone());
+        }
+        let values = scenarios::Values { said: self.values.set.clone(), kept };
+        scenarios::load_with(&self.scenario.file, &values).map_err(of_report)
+    }
+
     /// The person's choice, or that of the saved plan.
-    fn provider(&self, inventory: &Inventory, settings: &Settings) -> Result<Provider, Problem> {
+    fn provider(&self, scenario: &Scenario, inventory: &Inventory, settings: &Settings) -> Result<Provider, Problem> {
         match &self.saved {
             Some(saved) => saved.provider(),
-            None => Ok(provider_of(&self.scenario, inventory, settings)),
+            None => Ok(provider_of(scenario, inventory, settings)),
         }
     }
 
@@ -133,12 +151,13 @@ pub async fn cloud(
     inventory: &Inventory,
     settings: &Settings,
 ) -> Result<(Provider, Option<cluster::gke_spec::Spec>), Problem> {
-    let provider = request.provider(inventory, settings)?;
+    let scenario = request.scenario(inventory)?;
+    let provider = request.provider(&scenario, inventory, settings)?;
     if provider != Provider::Gke {
         return Ok((provider, None));
     }
     let lowering = target_of(&request.deployment, &request.target, provider, inventory, settings);
-    Ok((provider, scenarios::lower(&request.scenario, &lowering).await.map_err(of_lowering)?.gke))
+    Ok((provider, scenarios::lower(&scenario, &lowering).await.map_err(of_lowering)?.gke))
 }
 
 /// Makes the plan. Changes nothing but caches. A saved plan is refused where this is not the same one any more.
@@ -148,13 +167,14 @@ pub async fn prepare(
     settings: &Settings,
     lock: Option<Arc<File>>,
 ) -> Result<Prepared, Problem> {
-    let Request { scenario, deployment, target, .. } = request;
+    let Request { deployment, target, .. } = request;
+    let scenario = request.scenario(inventory)?;
     if !settings.json {
         print_report(&scenarios::Report { problems: Vec::new(), warnings: scenario.warnings.clone() });
     }
-    let provider = request.provider(inventory, settings)?;
+    let provider = request.provider(&scenario, inventory, settings)?;
     let lowering = target_of(deployment, target, provider, inventory, settings);
-    let lowered = scenarios::lower(scenario, &lowering).await.map_err(of_lowering)?;
+    let lowered = scenarios::lower(&scenario, &lowering).await.map_err(of_lowering)?;
     let Lowered { graph, vault, addresses, warnings, moved, gke } = lowered;
     let selection = request.selection(&graph, inventory)?;
     let is_google = provider == Provider::Gke || google::holds(inventory);

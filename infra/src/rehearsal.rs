@@ -11,7 +11,7 @@ use serde_json::json;
 use simulator::{Faults, Ledger, Options, Project, Running};
 use tempfile::TempDir;
 
-use crate::arguments::{self, Command, Provider, Wait, Wanted, Which};
+use crate::arguments::{self, Command, Provider, Values, Wait, Wanted, Which};
 use crate::commands;
 use crate::google::Google;
 use crate::report::{Exit, Problem, of_report};
@@ -62,8 +62,8 @@ impl Act {
 
 /// Runs a command in a simulated cloud. All but those that only look apply the scenario before, and destroy it afterwards.
 pub async fn run(command: Command, faults: Option<u64>, settings: Settings) -> Result<Exit, Problem> {
-    let (which, target) = meant(&command)?;
-    let stage = stage(&which, faults, settings).await?;
+    let (which, values, target) = meant(&command)?;
+    let stage = stage(&which, &values, faults, settings).await?;
     let settings = &stage.settings;
     let ended = match command {
         Command::Plan(command) => commands::plan::run(command, settings).await,
@@ -71,7 +71,7 @@ pub async fn run(command: Command, faults: Option<u64>, settings: Settings) -> R
         Command::Apply(apply) => stage.whole(arguments::Apply { yes: true, ..apply }, None).await,
         other => {
             let wanted = Wanted::default();
-            let apply = arguments::Apply { which, target, wanted, yes: true, wait: Wait::default() };
+            let apply = arguments::Apply { which, values, target, wanted, yes: true, wait: Wait::default() };
             stage.whole(apply, Some(other)).await
         }
     };
@@ -80,16 +80,16 @@ pub async fn run(command: Command, faults: Option<u64>, settings: Settings) -> R
 }
 
 /// The scenario that a command is about; only commands that are about one can be rehearsed.
-fn meant(command: &Command) -> Result<(Which, arguments::Target), Problem> {
+fn meant(command: &Command) -> Result<(Which, Values, arguments::Target), Problem> {
     let target = || arguments::Target { kind: None, node_image: None };
     Ok(match command {
-        Command::Apply(command) => (command.which.clone(), command.target.clone()),
-        Command::Plan(command) => (command.which.clone(), command.target.clone()),
-        Command::Preflight(command) => (command.which.clone(), command.target.clone()),
-        Command::Status(command) => (command.which.clone(), target()),
-        Command::Check(command) => (command.which.clone(), target()),
-        Command::Logs(command) => (command.which.clone(), target()),
-        Command::Destroy(command) => (command.which.clone(), target()),
+        Command::Apply(command) => (command.which.clone(), command.values.clone(), command.target.clone()),
+        Command::Plan(command) => (command.which.clone(), command.values.clone(), command.target.clone()),
+        Command::Preflight(command) => (command.which.clone(), command.values.clone(), command.target.clone()),
+        Command::Status(command) => (command.which.clone(), Values::default(), target()),
+        Command::Check(command) => (command.which.clone(), Values::default(), target()),
+        Command::Logs(command) => (command.which.clone(), Values::default(), target()),
+        Command::Destroy(command) => (command.which.clone(), Values::default(), target()),
         _ => {
             return Err(Problem::usage("rehearse this command: it is about no scenario")
                 .hint("apply, plan, preflight, status, check, logs and destroy can be rehearsed"));
@@ -97,13 +97,14 @@ fn meant(command: &Command) -> Result<(Which, arguments::Target), Problem> {
     })
 }
 
-async fn stage(which: &Which, faults: Option<u64>, settings: Settings) -> Result<Stage, Problem> {
+async fn stage(which: &Which, values: &Values, faults: Option<u64>, settings: Settings) -> Result<Stage, Problem> {
     if settings.provider.is_some_and(|provider| provider != Provider::Gke) {
         return Err(Problem::usage("rehearse on this provider: only clouds are rehearsed")
             .hint("leave --rehearse out: kind and sandbox cost nothing; or say --provider gke"));
     }
     let file = scenario_file(which)?;
-    let scenario = scenarios::load(&file).map_err(of_report)?;
+    let values = scenarios::Values { said: values.set.clone(), ..scenarios::Values::default() };
+    let scenario = scenarios::load_with(&file, &values).map_err(of_report)?;
     let name = which.name.clone().unwrap_or_else(|| scenario.name.clone());
     check_name(&name)?;
     let named = scenario.cluster.gke.project.clone().or_else(|| settings.google.project());

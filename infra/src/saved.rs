@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::arguments::{Provider, Target};
-use crate::prepare::{Basis, Prepared, Selection};
+use crate::arguments::{Provider, Target, Values};
+use crate::prepare::{Basis, Prepared, Request, Selection};
 use crate::report::{Exit, Problem};
 use crate::view::change;
 
@@ -42,6 +42,9 @@ pub struct SavedPlan {
     /// The program kind and its node image, where they were said.
     pub kind: Option<PathBuf>,
     node_image: Option<String>,
+    /// What was said of the scenario's variables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    set: Vec<(String, String)>,
     /// What was wanted beyond the scenario.
     pub selection: Selection,
     journal: JournalMark,
@@ -89,16 +92,18 @@ pub fn read(file: &Path) -> Result<Option<SavedPlan>, Problem> {
 
 impl SavedPlan {
     /// Of a plan that was just made.
-    pub fn new(prepared: &Prepared, scenario: &Path, target: &Target, inventory: &Inventory) -> Result<Self, Problem> {
+    pub fn new(prepared: &Prepared, request: &Request, inventory: &Inventory) -> Result<Self, Problem> {
+        let target = &request.target;
         let graph: Vec<Node> = prepared.basis.graph.nodes().cloned().collect();
         Ok(Self {
             format: FORMAT,
             made_at: Timestamp::now(),
             deployment: prepared.name.clone(),
             provider: prepared.provider.name().to_owned(),
-            scenario: std::path::absolute(scenario)?,
+            scenario: std::path::absolute(&request.scenario.file)?,
             kind: target.kind.clone(),
             node_image: target.node_image.clone(),
+            set: request.values().set.clone(),
             selection: prepared.selection.clone(),
             journal: JournalMark::new(inventory),
             seen: seen(&prepared.basis),
@@ -128,6 +133,11 @@ impl SavedPlan {
     /// The options that it was made with.
     pub fn target(&self) -> Target {
         Target { kind: self.kind.clone(), node_image: self.node_image.clone() }
+    }
+
+    /// What was said of the scenario's variables.
+    pub fn values(&self) -> Values {
+        Values { set: self.set.clone() }
     }
 
     /// Refuses what was made anew from the same scenario, if anything has moved on since.

@@ -180,6 +180,7 @@ pub fn registry(
         google::register(settings, &mut registry, &mut images)?;
     }
     images::register(&mut registry, &settings.docker, &images);
+    scenarios::register(&mut registry);
     workloads::register(&mut registry, &clients(settings, is_google)?, vault);
     Ok(registry)
 }

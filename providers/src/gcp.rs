@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 mod answer;
+mod apis;
 mod artifacts;
 mod call;
 pub mod compute;
@@ -20,6 +21,7 @@ mod error;
 mod exchange;
 mod filestore;
 mod leftovers;
+mod long_running;
 mod operation;
 mod project;
 mod rest;
@@ -69,6 +71,8 @@ pub(crate) struct Shared {
     /// How many wait for operations of GKE.
     waiters: AtomicU32,
     container: tokio::sync::OnceCell<container::Client>,
+    artifacts: tokio::sync::OnceCell<artifacts::Client>,
+    usage: tokio::sync::OnceCell<apis::Client>,
     compute: compute::Clients,
 }
 
@@ -134,6 +138,8 @@ impl Gcp {
             enabled: tokio::sync::Mutex::default(),
             waiters: AtomicU32::new(0),
             container: tokio::sync::OnceCell::new(),
+            artifacts: tokio::sync::OnceCell::new(),
+            usage: tokio::sync::OnceCell::new(),
             compute: compute::Clients::default(),
         };
         Ok(Self { shared: Arc::new(shared), project: project.into() })

@@ -1,7 +1,8 @@
 //! The scenario file: its schema, its checks, and the graph that it means.
 //!
 //! [`load`] reads a scenario folder and reports everything that is wrong in it at once, each problem with its place. [`lower`]
-//! makes the engine's graph of a scenario and a target. Neither changes anything in the world.
+//! makes the engine's graph of a scenario and a target. Neither changes anything in the world. [`register`] adds the behaviour of
+//! the one kind of node that is the scenario's own: a variable whose value is not the default.
 
 mod files;
 mod gke;
@@ -13,11 +14,13 @@ mod reader;
 mod report;
 mod scenario;
 mod schema;
+mod variable;
+mod vars;
 mod words;
 mod workspace;
 mod yaml;
 
-pub use load::load;
+pub use load::{load, load_with};
 pub use lower::{GcpTarget, LowerError, Lowered, ServiceAddress, Target, lower};
 pub use manifest::{Identity, Manifest};
 pub use report::{Problem, Report};
@@ -27,3 +30,5 @@ pub use scenario::{
     WantedZones,
 };
 pub use schema::SCHEMA;
+pub use variable::{register, set_values};
+pub use vars::{Values, Variable};

@@ -19,6 +19,7 @@ use crate::problems::{Problems, Source, did_you_mean};
 use crate::reader::{Field, Marked, Reader, Table};
 use crate::report::{Problem, Report};
 use crate::scenario::{Provider, Scenario};
+use crate::vars::{Values, Variables};
 use crate::words::{check_dns_label, deployment_name, dns_label};
 use crate::yaml::{self, Mark, Node};
 use crate::{files, load::services::Services};
@@ -34,12 +35,21 @@ const VERSION: u64 = 1;
 ///
 /// # Errors
 ///
-/// A report with every problem of the scenario file and its manifests. Where the scenario file itself is not YAML, or has a
-/// version that is not known here, only that is reported.
+/// A report with every problem of the scenario file and its manifests. Where the scenario file itself is not YAML, has a version
+/// that is not known here, or leaves open what the value of a variable is, only that is reported.
 pub fn load(path: &Path) -> Result<Scenario, Report> {
+    load_with(path, &Values::default())
+}
+
+/// The same, with values for the scenario's variables.
+///
+/// # Errors
+///
+/// Those of [`load`]. A value that does not fit is a problem at the place that declares the variable.
+pub fn load_with(path: &Path, values: &Values) -> Result<Scenario, Report> {
     let mut problems = Problems::default();
     let file = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
-    let scenario = load_file(&file, &mut problems);
+    let scenario = load_file(&file, values, &mut problems);
     let report = problems.into_report(&file);
     match scenario {
         Some(scenario) if report.problems.is_empty() => Ok(Scenario { warnings: report.warnings, ..scenario }),
@@ -47,7 +57,7 @@ pub fn load(path: &Path) -> Result<Scenario, Report> {
     }
 }
 
-fn load_file(file: &Path, problems: &mut Problems) -> Option<Scenario> {
+fn load_file(file: &Path, values: &Values, problems: &mut Problems) -> Option<Scenario> {
     if !file.is_file() {
         problems.add(missing(file));
         return None;
@@ -61,7 +71,8 @@ fn load_file(file: &Path, problems: &mut Problems) -> Option<Scenario> {
     let mut reader = Reader { source: &source, problems };
     let document = only_document(&mut reader, &documents)?;
     let folder = file.parent().map(Path::to_owned).unwrap_or_default();
-    scenario(&mut reader, document, file, &folder)
+    let (variables, document) = filled(&mut reader, document, values)?;
+    scenario(&mut reader, &document, file, &folder, variables)
 }
 
 /// What to say when there is no scenario file.
@@ -91,17 +102,34 @@ fn only_document<'n>(reader: &mut Reader<'_>, documents: &'n [Node]) -> Option<&
     }
 }
 
+/// The variables, and the scenario with their values in it.
+fn filled(reader: &mut Reader<'_>, document: &Node, values: &Values) -> Option<(Variables, Node)> {
+    let mut table = reader.table(&Field { name: String::new(), node: document })?;
+    let mut variables = Variables::read(reader, &mut table, values)?;
+    let mut document = document.clone();
+    variables.fill_scenario(reader, &mut document);
+    Some((variables, document))
+}
+
 /// Reads the whole scenario. Every part is read even where another one is wrong.
-fn scenario(reader: &mut Reader<'_>, document: &Node, file: &Path, folder: &Path) -> Option<Scenario> {
+fn scenario(
+    reader: &mut Reader<'_>,
+    document: &Node,
+    file: &Path,
+    folder: &Path,
+    mut variables: Variables,
+) -> Option<Scenario> {
     let mut table = reader.table(&Field { name: String::new(), node: document })?;
     table.required(reader, "version", "1", version)?;
     let name = table.required(reader, "name", &example_name(folder), deployment_name);
     let provider = table.optional(reader, "provider", provider);
+    // They were read before everything else.
+    table.has("vars");
     let namespace = table.optional(reader, "namespace", dns_label);
     let images = table.field(reader, "images").map(|field| images::read(reader, &field, folder)).unwrap_or_default();
     let datasets = table.field(reader, "datasets").map(|field| datasets(reader, &field, folder)).unwrap_or_default();
     let default_namespace = namespace.as_ref().map_or("default", |namespace| namespace.value.as_str()).to_owned();
-    let mut steps = steps::read(reader, &mut table, folder, &default_namespace);
+    let mut steps = steps::read(reader, &mut table, folder, &default_namespace, &mut variables);
     let services = Services::of(steps.iter().flat_map(|step| &step.manifests), &default_namespace);
     let manifests: Vec<&Manifest> = steps.iter().flat_map(|step| &step.manifests).collect();
     let cluster = table
@@ -121,11 +149,13 @@ fn scenario(reader: &mut Reader<'_>, document: &Node, file: &Path, folder: &Path
     uses::images(reader, &images, &steps);
     uses::datasets(reader, &datasets, &images, &checks);
     steps::sort_after(&mut steps);
+    let vars = variables.finish(reader);
     Some(Scenario {
         file: file.to_owned(),
         folder: folder.to_owned(),
         name: name?.value,
         provider,
+        vars,
         namespace: default_namespace,
         cluster,
         images: images.into_iter().map(|image| image.image).collect(),

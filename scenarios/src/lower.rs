@@ -23,6 +23,7 @@ pub use error::LowerError;
 pub use gke::GcpTarget;
 
 use crate::scenario::{Image, Provider, Scenario};
+use crate::variable;
 use images::Prepared;
 use ports::Ports;
 
@@ -104,6 +105,7 @@ pub async fn lower(scenario: &Scenario, target: &Target) -> Result<Lowered, Lowe
     let cluster = of_cluster.gke.take();
     let spec = objects::spec(scenario, target, of_cluster, &ports, &datasets);
     workloads::declare(&spec, &vault, &mut graph)?;
+    variable::declare(&scenario.vars, &mut graph)?;
     graph.in_order()?;
     let (addresses, warnings, moved) = (ports.addresses(), ports.warnings, scenario.moved.clone());
     Ok(Lowered { graph, vault, addresses, warnings, moved, gke: cluster })

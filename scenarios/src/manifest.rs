@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::problems::{Problems, Source};
+use crate::reader::Reader;
+use crate::vars::Variables;
 use crate::yaml::{self, Data, Mark, Node};
 
 /// A Kubernetes object as a manifest declares it.
@@ -62,14 +64,19 @@ impl fmt::Display for Identity {
     }
 }
 
-/// Reads every object of a manifest file. `path` is where it is, and what it is called in messages.
-pub(crate) fn read(path: &Path, problems: &mut Problems) -> Vec<Manifest> {
+/// Reads every object of a manifest file, with the values of variables in it. `path` is where it is, and what it is called in
+/// messages.
+pub(crate) fn read(path: &Path, problems: &mut Problems, variables: &mut Variables) -> Vec<Manifest> {
     let Some(text) = crate::files::read_text(path, problems) else { return Vec::new() };
     let source = Arc::new(Source::new(path, &text));
-    let (documents, mistakes) = yaml::parse(&text);
+    let (mut documents, mistakes) = yaml::parse(&text);
     let sound = mistakes.is_empty();
     for mistake in mistakes {
         problems.add(source.problem(mistake.mark, mistake.message, mistake.help));
+    }
+    let mut reader = Reader { source: &source, problems };
+    for document in &mut documents {
+        variables.fill(&mut reader, document);
     }
     let mut objects = Objects { source, problems, manifests: Vec::new() };
     for document in documents.iter().filter(|document| !document.is_null()) {

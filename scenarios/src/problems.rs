@@ -26,6 +26,19 @@ impl Source {
         self.lines.get(line.saturating_sub(1)).is_some_and(|line| line.contains("{{"))
     }
 
+    /// Where a text stands, at or after a place; the place itself where it is not found.
+    pub fn find(&self, text: &str, mark: Mark) -> Mark {
+        let first = mark.line.saturating_sub(1);
+        let lines = self.lines.iter().enumerate().skip(first);
+        let found = lines.filter_map(|(index, line)| {
+            let from = if index == first { mark.column.saturating_sub(1) } else { 0 };
+            let begin = line.char_indices().nth(from).map_or(line.len(), |(at, _)| at);
+            let at = begin + line[begin..].find(text)?;
+            Some(Mark { line: index + 1, column: line[..at].chars().count() + 1, length: text.chars().count() })
+        });
+        found.into_iter().next().unwrap_or(mark)
+    }
+
     /// A problem at a place of this file. A place behind the end is moved to the end of the last line.
     pub fn problem(&self, mark: Mark, message: impl Into<String>, help: Option<String>) -> Problem {
         let line = mark.line.clamp(1, self.lines.len().max(1));

@@ -9,6 +9,7 @@ pub use crate::gke::{
 };
 use crate::manifest::Manifest;
 use crate::report::Problem;
+use crate::vars::Variable;
 
 /// A scenario that was read and checked: every file that it names exists, every reference leads somewhere.
 ///
@@ -23,6 +24,8 @@ pub struct Scenario {
     pub name: String,
     /// Where it asks to run; none leaves the choice to others.
     pub provider: Option<Provider>,
+    /// The variables with their values, in the order of the file.
+    pub vars: Vec<Variable>,
     /// The namespace of namespaced manifests that name none.
     pub namespace: String,
     /// The cluster.
@@ -96,6 +99,8 @@ pub struct Image {
     pub files: Vec<CopiedFiles>,
     /// The user that it runs as, `UID` or `UID:GID` in numbers.
     pub user: Option<String>,
+    /// Variables of the environment of its programs.
+    pub environment: BTreeMap<String, String>,
     /// A registry and repository that it is pushed to: `registry/repository`.
     pub push: Option<String>,
 }

@@ -6,7 +6,9 @@ use scenarios::load;
 
 #[test]
 fn the_scenarios_of_this_project_load_without_a_word() {
-    let scenario = load(Path::new("mnist-rnn")).unwrap_or_else(|report| panic!("{report}"));
-    assert_eq!(scenario.warnings, []);
-    assert_eq!(scenario.name, "mnist-rnn");
+    for name in ["mnist-rnn", "mnist-distributed"] {
+        let scenario = load(Path::new(name)).unwrap_or_else(|report| panic!("{report}"));
+        assert_eq!(scenario.warnings, []);
+        assert_eq!(scenario.name, name);
+    }
 }

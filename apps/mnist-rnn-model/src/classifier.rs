@@ -3,15 +3,7 @@
 use burn::module::{Module, Param, ParamId};
 use burn::store::{ModuleRecord, RecordError};
 use burn::tensor::{Bytes, Device, Tensor, TensorData, activation};
-
-use crate::Random;
-
-/// Height and width of a picture, in pixels.
-pub const SIDE: usize = 28;
-/// Number of pixels of a picture.
-pub const PIXELS: usize = SIDE * SIDE;
-/// Number of classes: the digits.
-pub const CLASSES: usize = 10;
+use digits::{CLASSES, Random, SIDE};
 
 /// Number of gates: forget, input, output and candidate, in this order.
 const GATES: usize = 4;
@@ -97,7 +89,7 @@ impl Classifier {
         hidden.matmul(self.output.val()) + self.output_bias.val().unsqueeze::<2>()
     }
 
-    /// The probability of each digit for each picture. A picture is [`PIXELS`] bytes, 0 is the background.
+    /// The probability of each digit for each picture. A picture is [`PIXELS`](digits::PIXELS) bytes, 0 is the background.
     pub fn predict(&self, pictures: &[&[u8]]) -> Vec<[f32; CLASSES]> {
         let device = Device::flex();
         let probabilities = |pictures: &[&[u8]]| {
@@ -130,7 +122,7 @@ fn parameter<const D: usize>(id: u64, values: Vec<f32>, shape: [usize; D], devic
 /// Pictures as the network reads them: 28 tensors, each one row of every picture.
 ///
 /// # Panics
-/// If a picture is not [`PIXELS`] long.
+/// If a picture is not [`PIXELS`](digits::PIXELS) long.
 pub fn batch(pictures: &[&[u8]], device: &Device) -> Vec<Tensor<2>> {
     let normalised = |pixel: u8| (f32::from(pixel) / 255.0 - PIXEL_MEAN) / PIXEL_DEVIATION;
     let row = |index: usize| {

@@ -3,9 +3,8 @@
 //! The trainer makes a [`Classifier`] and puts it into a [`Store`]; the server takes the newest out of it.
 
 mod classifier;
-mod random;
 mod store;
 
-pub use classifier::{CLASSES, Classifier, ModelError, PIXELS, SIDE, batch};
-pub use random::Random;
-pub use store::{EpochMetrics, Metrics, Store, StoreError, Stored, sha256, write_atomically};
+pub use classifier::{Classifier, ModelError, batch};
+pub use digits::{CLASSES, PIXELS, Random, SIDE, StoreError, sha256, write_atomically};
+pub use store::{EpochMetrics, Metrics, Store, Stored};

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{Request, StatusCode, header};
 use common::{digits, model_folder};
+use digit_server::{Server, router, watch};
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, imageops};
 use mnist_rnn_model::Store;
-use mnist_rnn_server::{Server, router, watch};
+use mnist_rnn_server::{INTRODUCTION, newest};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -48,8 +49,9 @@ async fn post(server: &Server, kind: &str, body: impl Into<Body>) -> Answer {
 }
 
 fn with_model() -> Server {
-    let server = Server::default();
-    server.put_model(Store::new(model_folder()).newest().expect("the store is whole").expect("it has a model"));
+    let server = Server::new(INTRODUCTION);
+    let store = Store::new(model_folder());
+    server.put_model(newest(&store).expect("the store is whole").expect("it has a model"));
     server
 }
 
@@ -254,7 +256,7 @@ async fn unknown_addresses_and_methods_are_refused_in_json() {
 
 #[tokio::test]
 async fn probes_tell_alive_ready_and_stopping_apart() {
-    let server = Server::default();
+    let server = Server::new(INTRODUCTION);
     assert_eq!(get(&server, "/healthz").await.status, StatusCode::OK);
     let unready = get(&server, "/readyz").await;
     assert_eq!(unready.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -323,7 +325,7 @@ async fn metrics_count_requests_and_predictions() {
     ] {
         assert!(lines.contains(&expected), "{expected} is not in\n{text}");
     }
-    assert!(get(&Server::default(), "/metrics").await.text().contains("\nmodel_loaded 0\n"));
+    assert!(get(&Server::new(INTRODUCTION), "/metrics").await.text().contains("\nmodel_loaded 0\n"));
 }
 
 #[tokio::test]
@@ -368,8 +370,9 @@ async fn wait_for(server: &Server, path: &str, wanted: &str) {
 async fn a_newer_model_is_served_without_a_restart_and_a_damaged_one_is_not() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let store = Store::new(folder.path().to_owned());
-    let server = Server::default();
-    let watching = tokio::spawn(watch(store.clone(), server.clone()));
+    let server = Server::new(INTRODUCTION);
+    let watched = store.clone();
+    let watching = tokio::spawn(watch(store.manifest_path(), move || newest(&watched), server.clone()));
     wait_for(&server, "/readyz", "no model has been trained yet").await;
 
     let trained = Store::new(model_folder()).newest().expect("the store is whole").expect("it has a model");

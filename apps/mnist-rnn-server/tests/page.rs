@@ -12,10 +12,11 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use browser::Browser;
+use digit_server::{Server, router, watch};
 use image::ImageFormat;
 use libtest_mimic::{Arguments, Failed, Trial};
 use mnist_rnn_model::Store;
-use mnist_rnn_server::{Server, router, watch};
+use mnist_rnn_server::{INTRODUCTION, newest};
 use serde_json::json;
 
 type Test = fn(&Browser, SocketAddr) -> Result<(), Failed>;
@@ -57,8 +58,9 @@ fn serve() -> SocketAddr {
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
-            let server = Server::default();
-            tokio::spawn(watch(Store::new(common::model_folder()), server.clone()));
+            let server = Server::new(INTRODUCTION);
+            let store = Store::new(common::model_folder());
+            tokio::spawn(watch(store.manifest_path(), move || newest(&store), server.clone()));
             let listener = tokio::net::TcpListener::from_std(listener).expect("it listens");
             axum::serve(listener, router(server)).await.expect("it serves");
         });

@@ -1,5 +1,6 @@
 //! Images of Dockerfiles.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -29,7 +30,8 @@ fn dockerfile_spec(folder: &Path, dockerfile: &str) -> Spec {
     let arguments = [("GREETING".to_owned(), "from an argument".to_owned())].into();
     let source =
         DockerfileSource { file: context.join("Dockerfile"), context, arguments, target: Some("wanted".to_owned()) };
-    Spec { name: "made".to_owned(), source: Source::Dockerfile(source), files: Vec::new(), user: None, push: None }
+    let (files, environment) = (Vec::new(), BTreeMap::new());
+    Spec { name: "made".to_owned(), source: Source::Dockerfile(source), files, user: None, environment, push: None }
 }
 
 /// A static program that can be run in an image without anything else: the fixture, taken out of its own image.

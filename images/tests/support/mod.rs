@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "every test program uses another part")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -25,7 +26,8 @@ pub fn hello(folder: &Path) -> PathBuf {
 /// The specification of the fixture as a cargo image.
 pub fn hello_spec(folder: &Path) -> Spec {
     let source = CargoSource { package: "hello".to_owned(), folder: folder.to_owned(), ..CargoSource::default() };
-    Spec { name: "hello".to_owned(), source: Source::Cargo(source), files: Vec::new(), user: None, push: None }
+    let (files, environment) = (Vec::new(), BTreeMap::new());
+    Spec { name: "hello".to_owned(), source: Source::Cargo(source), files, user: None, environment, push: None }
 }
 
 /// Lines and progress that operations gave.

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Target, Which};
+use super::{Target, Values, Which};
 
 /// `infra preflight`
 #[derive(Debug, Args)]
@@ -10,6 +10,9 @@ pub struct Preflight {
     /// Which scenario.
     #[command(flatten)]
     pub which: Which,
+    /// With which values.
+    #[command(flatten)]
+    pub values: Values,
     /// Where.
     #[command(flatten)]
     pub target: Target,

@@ -41,12 +41,12 @@ pub async fn run(command: arguments::Apply, settings: &Settings) -> Result<Exit,
 /// What is to be applied: a scenario, or a saved plan, which is told from one by what the file holds.
 fn request(command: &arguments::Apply, settings: &Settings) -> Result<Request, Problem> {
     let Some(saved) = command.which.scenario.as_deref().map(saved::read).transpose()?.flatten() else {
-        return Request::new(&command.which, &command.target, &command.wanted, settings);
+        return Request::new(&command.which, &command.values, &command.target, &command.wanted, settings);
     };
     let Wanted { targets, replace, adopt } = &command.wanted;
-    let is_changed = !targets.is_empty() || !replace.is_empty() || *adopt;
+    let is_changed = !targets.is_empty() || !replace.is_empty() || *adopt || !command.values.set.is_empty();
     if is_changed || command.which.name.is_some() || settings.provider.is_some() {
-        let options = "--name, --provider, --target, --replace and --adopt";
+        let options = "--name, --provider, --set, --target, --replace and --adopt";
         return Err(Problem::usage("change a saved plan: it is carried out as it was made, or not at all")
             .hint(format!("leave {options} out, or make a new plan with them")));
     }
@@ -167,7 +167,8 @@ fn nothing_to_do(prepared: &Prepared, settings: &Settings, began: Instant) {
     }
     anstream::print!("{}", view::plan::outside(&prepared.plan));
     let part = plan::part(prepared.left_out);
-    anstream::println!("{}: nothing to do{part}  {}", prepared.name, style::dim(view::duration(seconds)));
+    let variables = view::plan::variables(&prepared.plan);
+    anstream::println!("{}: nothing to do{part}{variables}  {}", prepared.name, style::dim(view::duration(seconds)));
     print_addresses(prepared);
 }
 

@@ -16,14 +16,14 @@ use crate::view::{self, change, style};
 /// the deployment's key, and makes its folder.
 pub async fn run(command: arguments::Plan, settings: &Settings) -> Result<Exit, Problem> {
     refuse_saved(command.which.scenario.as_deref())?;
-    let request = Request::new(&command.which, &command.target, &command.wanted, settings)?;
+    let request = Request::new(&command.which, &command.values, &command.target, &command.wanted, settings)?;
     if command.save.is_some() {
         request.deployment.make().map_err(of_state)?;
     }
     let inventory = settings.state.inventory(&request.deployment).await?;
     let prepared = prepare(&request, &inventory, settings, None).await?;
     if let Some(file) = &command.save {
-        SavedPlan::new(&prepared, &request.scenario.file, &command.target, &inventory)?.write(file)?;
+        SavedPlan::new(&prepared, &request, &inventory)?.write(file)?;
     }
     if settings.json {
         println!("{}", as_json(&prepared));
@@ -71,7 +71,7 @@ pub fn print(prepared: &Prepared) {
         if !outside.is_empty() {
             anstream::println!("{}\n{outside}", style::bold(prepared.heading()));
         }
-        anstream::println!("{name}: nothing to do{}", part(*left_out));
+        anstream::println!("{name}: nothing to do{}{}", part(*left_out), view::plan::variables(plan));
         return;
     }
     anstream::print!("{}", view::plan::render(&prepared.heading(), plan));

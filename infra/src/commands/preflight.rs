@@ -15,7 +15,7 @@ use crate::view::{self, style};
 /// Runs the command. It reads only, and ends with [`Exit::Missing`] where something stands in the way.
 pub async fn run(command: arguments::Preflight, settings: &Settings) -> Result<Exit, Problem> {
     let began = Instant::now();
-    let request = Request::new(&command.which, &command.target, &Wanted::default(), settings)?;
+    let request = Request::new(&command.which, &command.values, &command.target, &Wanted::default(), settings)?;
     let inventory = settings.state.inventory(&request.deployment).await?;
     let (provider, spec) = cloud(&request, &inventory, settings).await?;
     let name = request.deployment.name();

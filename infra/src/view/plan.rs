@@ -8,8 +8,10 @@ use engine::{Action, Drift, Drifted, FieldChange, InTheWay, Observation, Plan, S
 use crate::view::change::{self, shown_path};
 use crate::view::{count, style};
 
+/// The section of the variables that are not the default.
+const VARIABLES: &str = "variables";
 /// The order in which the sections are shown; others follow.
-const SECTIONS: [&str; 6] = ["cluster", "images", "volumes", "objects", "waits", "checks"];
+const SECTIONS: [&str; 7] = [VARIABLES, "cluster", "images", "volumes", "objects", "waits", "checks"];
 /// A section with more changes of one sort than this shows only the first and how many more.
 const SHOWN_OF_A_SORT: usize = 12;
 /// So many fields of one thing are shown.
@@ -104,6 +106,13 @@ pub fn outside(plan: &Plan) -> String {
     text
 }
 
+/// The variables that are not the default, to be said where nothing is to be done.
+pub fn variables(plan: &Plan) -> String {
+    let steps = plan.steps.iter().filter(|step| step.node.section == VARIABLES);
+    let titles: Vec<&str> = steps.map(|step| step.node.title.as_str()).collect();
+    if titles.is_empty() { String::new() } else { format!(", with {}", titles.join(", ")) }
+}
+
 fn sums(plan: &Plan) -> String {
     let Counts { create, adopt, update, replace, delete } = counts(plan);
     let mut parts = vec![format!("{create} to make"), format!("{update} to change")];
@@ -115,6 +124,8 @@ fn sums(plan: &Plan) -> String {
 
 fn is_shown(step: &Step) -> bool {
     match step.action {
+        // What a deployment is told from its scenario by is always said.
+        _ if step.node.section == VARIABLES => true,
         Action::Keep => false,
         // What only waited or checked leaves nothing to remove.
         Action::Delete | Action::GoesWith { .. } => step.node.lasting,
@@ -225,6 +236,9 @@ fn describe(step: &Step) -> (String, Option<String>, &[FieldChange], Option<&str
         Action::Replace { because, changes } => {
             let remark = format!("made anew: {}", shown_path(because));
             (style::change("±"), Some(remark), changes, Some(because))
+        }
+        Action::Delete if step.node.section == VARIABLES => {
+            (style::bad("-"), Some("the default again".to_owned()), &[], None)
         }
         Action::Delete => (style::bad("-"), None, &[], None),
         Action::GoesWith { container } => (style::bad("-"), Some(format!("goes with {}", container.name())), &[], None),

@@ -71,3 +71,19 @@ fn the_value_of_a_secret_is_in_no_plan() {
     }
     assert!(shown.contains("(secret)") && !shown.contains("sealed:"), "{shown}");
 }
+
+#[test]
+fn a_value_that_is_set_is_shown_and_goes_with_a_saved_plan() {
+    let place = tiny();
+    place.write(
+        "tiny/scenario.yaml",
+        &format!("{SCENARIO}vars: {{ colour: blue, count: {{ default: 2, maximum: 5 }} }}\n"),
+    );
+    place.write("tiny/manifests/settings.yaml", &crate::CONFIG_MAP.replace("blue", "$<colour> \"$<count>\""));
+    let shown = place.run(&["plan", "tiny", "--set", "colour=red", "--set", "count=2", "--save", "tiny.plan"]);
+    assert!(shown.contains("  variables\n    + colour = red  default blue\n") && !shown.contains("count"), "{shown}");
+    let saved = place.read("tiny.plan");
+    assert!(saved.contains("red \\\"2\\\"") && saved.contains(r#""set":[["colour","red"],["count","2"]]"#), "{saved}");
+    insta::assert_snapshot!("set_wrong", place.run(&["plan", "tiny", "--set", "color=red", "--set", "count=6"]));
+    insta::assert_snapshot!("set_nothing", place.run(&["plan", "tiny", "--set", "colour"]));
+}

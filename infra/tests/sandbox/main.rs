@@ -3,6 +3,7 @@
 #[path = "../machine/mod.rs"]
 mod machine;
 
+mod distributed;
 mod hello;
 mod mnist;
 mod options;
@@ -18,7 +19,7 @@ type Run = fn() -> Result<(), Failed>;
 /// One trial after the other: they share two cores, and ports.
 fn main() {
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };
-    let trials: [(&str, Run); 19] = [
+    let trials: [(&str, Run); 20] = [
         ("an_apply_goes_the_whole_way_and_a_destroy_leaves_nothing", hello::whole_way),
         ("a_killed_apply_goes_on_and_a_killed_destroy_is_finished", hello::killed),
         ("a_killed_sandbox_is_started_again_with_everything_in_it", hello::killed_sandbox),
@@ -37,6 +38,7 @@ fn main() {
         ("what_waits_for_a_failed_step_is_not_tried_and_said_once", plans::not_tried),
         ("a_check_with_another_name_is_moved_and_not_asked_again", hello::moved),
         ("a_secret_that_a_container_prints_is_seen_nowhere", secrets::printed),
+        ("several_workers_learn_at_once_and_a_killed_one_changes_nothing", distributed::whole_way),
         ("mnist_rnn_is_trained_served_checked_and_removed", mnist::whole_way),
     ];
     let trials = trials.into_iter().map(|(name, trial)| Trial::test(name, trial)).collect();

@@ -6,9 +6,9 @@ use std::time::Duration;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::artifacts::Pace;
 use super::call::Repeat;
 use super::error::Error;
+use super::long_running::Pace;
 use super::rest::Request;
 use super::{Gcp, Service};
 
@@ -81,7 +81,7 @@ impl Gcp {
             repeat: Repeat::Unsafe,
         };
         let begun = self.send(&request).await?;
-        self.long_running_at(Service::Filestore, begun, PACE).await.map(|_| ())
+        self.long_running(Service::Filestore, begun, PACE).await.map(|_| ())
     }
 
     /// Makes an instance's share larger, and returns when it is.
@@ -97,14 +97,14 @@ impl Gcp {
             repeat: Repeat::Safe,
         };
         let begun = self.send(&request).await?;
-        self.long_running_at(Service::Filestore, begun, PACE).await.map(|_| ())
+        self.long_running(Service::Filestore, begun, PACE).await.map(|_| ())
     }
 
     /// Deletes an instance with all that is on it; that it is not there is success.
     pub async fn delete_file_server(&self, location: &str, name: &str) -> Result<(), Error> {
         let path = format!("{}/{name}", self.file_servers_of(location));
         let Some(begun) = self.remove(Service::Filestore, &path, &[]).await? else { return Ok(()) };
-        match self.long_running_at(Service::Filestore, begun, PACE).await {
+        match self.long_running(Service::Filestore, begun, PACE).await {
             Ok(_) | Err(Error::NotFound(_)) => Ok(()),
             Err(error) => Err(error),
         }

@@ -243,9 +243,9 @@ mod tests {
         };
         assert_eq!(
             [0, 60, 140, 149, 200, 450, 3000].map(|elapsed| milliseconds(elapsed, 150, 1)),
-            [15_000, 15_000, 10_000, 3_000, 3_000, 4_500, 12_000]
+            [15_000, 15_000, 10_000, 3000, 3000, 4500, 12_000]
         );
-        assert_eq!((milliseconds(200, 150, 50), milliseconds(200, 150, 200)), (5_000, 20_000));
+        assert_eq!((milliseconds(200, 150, 50), milliseconds(200, 150, 200)), (5000, 20_000));
     }
 
     #[test]

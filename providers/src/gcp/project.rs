@@ -1,4 +1,4 @@
-//! The project itself: its APIs, its billing, who may do what in it, and its service accounts.
+//! The project itself: its billing, who may do what in it, and its service accounts.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,14 +7,9 @@ use serde_json::{Value, json};
 
 use super::call::Repeat;
 use super::error::Error;
-use super::operation::ended;
 use super::{Gcp, Service};
 use crate::retry::{Policy, Verdict, retry};
-use crate::wait::{Probe, until};
 
-/// How long it takes at most until an API that was enabled is one that answers; usually half a minute.
-const BELIEVED_LIMIT: Duration = Duration::from_mins(5);
-const PAUSE: Duration = Duration::from_secs(3);
 /// Some half a minute: for changes of who may do what, which others may make at the same time.
 const POLICY: Policy = Policy { attempts: 8, first_delay: Duration::from_secs(1), max_delay: Duration::from_secs(8) };
 
@@ -47,15 +42,6 @@ pub struct ServiceAccount {
     pub description: String,
 }
 
-/// The APIs that a cluster needs, or may need.
-const USUAL_APIS: [&str; 5] = [
-    "artifactregistry.googleapis.com",
-    "cloudresourcemanager.googleapis.com",
-    "compute.googleapis.com",
-    "container.googleapis.com",
-    "iam.googleapis.com",
-];
-
 impl Gcp {
     /// The project, where the account may see it.
     pub async fn project_info(&self) -> Result<ProjectInfo, Error> {
@@ -87,60 +73,6 @@ impl Gcp {
             granted.extend(names.filter_map(|name| name.as_str().map(str::to_owned)));
         }
         Ok(permissions.iter().filter(|name| !granted.contains(**name)).map(|name| (*name).to_owned()).collect())
-    }
-
-    /// Whether an API is enabled. One call tells of all that are usual, and what is enabled is not asked again: should somebody
-    /// turn it off, calls to it say so.
-    pub async fn api_is_enabled(&self, api: &str) -> Result<bool, Error> {
-        let mut enabled = self.shared.enabled.lock().await;
-        let key = |api: &str| (self.project.to_string(), api.to_owned());
-        if enabled.contains(&key(api)) {
-            return Ok(true);
-        }
-        let others = USUAL_APIS.into_iter().filter(|other| *other != api);
-        let names: Vec<String> =
-            others.chain([api]).map(|api| format!("projects/{}/services/{api}", self.project)).collect();
-        let query: Vec<(&str, &str)> = names.iter().map(|name| ("names", name.as_str())).collect();
-        let path = format!("/v1/projects/{}/services:batchGet", self.project);
-        let found = self.read(Service::Usage, &path, &query).await?;
-        let on = found["services"].as_array().into_iter().flatten().filter(|service| service["state"] == "ENABLED");
-        let on = on.filter_map(|service| service["name"].as_str()?.rsplit('/').next());
-        enabled.extend(on.map(key));
-        Ok(enabled.contains(&key(api)))
-    }
-
-    /// Enables an API, and returns when it answers.
-    pub async fn enable_api(&self, api: &str) -> Result<(), Error> {
-        let path = format!("/v1/projects/{}/services/{api}:enable", self.project);
-        let begun = self.post(Service::Usage, &path, &json!({}), Repeat::Safe).await?;
-        self.long_running(Service::Usage, begun).await?;
-        let what = format!("the API {api}");
-        let waited = until(&what, BELIEVED_LIMIT, self.pause(PAUSE), || async {
-            match self.api_answers(api).await {
-                Err(error @ Error::ApiDisabled { .. }) => Ok(Probe::Pending(error.to_string())),
-                Err(error) if error.is_passing() => Ok(Probe::Pending(error.to_string())),
-                // What it answers does not matter, as long as it is no longer that.
-                _ => Ok::<_, Error>(Probe::Ready(())),
-            }
-        });
-        waited.await.map_err(ended)
-    }
-
-    /// A question that costs nothing.
-    async fn api_answers(&self, api: &str) -> Result<(), Error> {
-        let project = &self.project;
-        let (service, path) = match api {
-            "container.googleapis.com" => (Service::Container, format!("/v1/projects/{project}/locations/-/clusters")),
-            "compute.googleapis.com" => (Service::Compute, format!("/compute/v1/projects/{project}")),
-            "artifactregistry.googleapis.com" => {
-                (Service::ArtifactRegistry, format!("/v1/projects/{project}/locations"))
-            }
-            "file.googleapis.com" => (Service::Filestore, format!("/v1/projects/{project}/locations/-/instances")),
-            "iam.googleapis.com" => (Service::Iam, format!("/v1/projects/{project}/serviceAccounts")),
-            "cloudresourcemanager.googleapis.com" => (Service::ResourceManager, format!("/v1/projects/{project}")),
-            _ => return Ok(()),
-        };
-        self.read(service, &path, &[]).await.map(|_| ())
     }
 
     fn account_path(&self, email: &str) -> String {

@@ -44,6 +44,7 @@ fn image(reader: &mut Reader<'_>, field: &Field<'_>, folder: &Path) -> Option<(I
         None => Vec::new(),
     };
     let user = table.optional(reader, "user", user);
+    let environment = table.field(reader, "environment").map(|field| texts(reader, &field)).unwrap_or_default();
     let push = table.optional(reader, "push", push_target);
     table.close(reader);
     let image = Image {
@@ -52,6 +53,7 @@ fn image(reader: &mut Reader<'_>, field: &Field<'_>, folder: &Path) -> Option<(I
         datasets: datasets.iter().map(|dataset| dataset.value.clone()).collect(),
         files,
         user,
+        environment,
         push,
     };
     Some((image, datasets))
@@ -172,10 +174,7 @@ fn dockerfile(reader: &mut Reader<'_>, field: &Field<'_>, folder: &Path) -> Opti
     let (names_file, names_context) = (table.has("file"), table.has("context"));
     let file = table.optional(reader, "file", |reader, field| existing_file(reader, field, folder));
     let context = table.optional(reader, "context", |reader, field| existing_folder(reader, field, folder));
-    let arguments = match table.field(reader, "arguments") {
-        Some(field) => arguments(reader, &field),
-        None => BTreeMap::new(),
-    };
+    let arguments = table.field(reader, "arguments").map(|field| texts(reader, &field)).unwrap_or_default();
     let target = table.optional(reader, "target", Reader::text).map(|text| text.value);
     table.close(reader);
     let (file, context) = match (names_file, names_context) {
@@ -198,20 +197,20 @@ fn dockerfile(reader: &mut Reader<'_>, field: &Field<'_>, folder: &Path) -> Opti
     Some(ImageSource::Dockerfile { file, context, arguments, target })
 }
 
-/// Build arguments. Numbers and truth values are taken as they are written.
-fn arguments(reader: &mut Reader<'_>, field: &Field<'_>) -> BTreeMap<String, String> {
-    let mut arguments = BTreeMap::new();
+/// Build arguments, or an environment. Numbers and truth values are taken as they are written.
+fn texts(reader: &mut Reader<'_>, field: &Field<'_>) -> BTreeMap<String, String> {
+    let mut texts = BTreeMap::new();
     for (name, field) in reader.named(field) {
         match field.node.text() {
             Some(text) => {
-                arguments.insert(name.value, text.to_owned());
+                texts.insert(name.value, text.to_owned());
             }
             None => {
                 reader.wrong::<()>(&field, "a text", None);
             }
         }
     }
-    arguments
+    texts
 }
 
 fn copied_files(reader: &mut Reader<'_>, field: &Field<'_>, folder: &Path) -> Option<CopiedFiles> {

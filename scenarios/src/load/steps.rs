@@ -9,6 +9,7 @@ use crate::problems::did_you_mean;
 use crate::reader::{Field, Marked, Reader, Table};
 use crate::report::Problem;
 use crate::scenario::Step;
+use crate::vars::Variables;
 use crate::words::{dns_label, duration};
 use crate::yaml::Data;
 
@@ -18,22 +19,28 @@ const MANIFESTS_FOLDER: &str = "manifests";
 const TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Reads `steps:` with their manifests; without it, the folder `manifests` is the only step.
-pub(super) fn read(reader: &mut Reader<'_>, table: &mut Table<'_>, folder: &Path, namespace: &str) -> Vec<Step> {
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    table: &mut Table<'_>,
+    folder: &Path,
+    namespace: &str,
+    variables: &mut Variables,
+) -> Vec<Step> {
     let mut steps = if table.has("steps") {
-        let mut cache = Cache::new();
+        let mut cache = Cache { read: BTreeMap::new(), variables };
         let steps =
             table.field(reader, "steps").map(|field| listed(reader, &field, folder, &mut cache)).unwrap_or_default();
         warn_unused(reader, &cache, folder);
         steps
     } else {
-        vec![default_step(reader, table, folder)]
+        vec![default_step(reader, table, folder, variables)]
     };
     let mut manifests: Vec<&mut Manifest> = steps.iter_mut().flat_map(|step| &mut step.manifests).collect();
     manifest::settle_namespaces(&mut manifests, namespace);
     steps
 }
 
-fn default_step(reader: &mut Reader<'_>, table: &Table<'_>, folder: &Path) -> Step {
+fn default_step(reader: &mut Reader<'_>, table: &Table<'_>, folder: &Path, variables: &mut Variables) -> Step {
     let files = files::manifests(folder, MANIFESTS_FOLDER).unwrap_or_else(|_| {
         let help = format!(
             "put manifests into the folder `{MANIFESTS_FOLDER}`, or name them: `steps: [{{ name: all, apply: FILE }}]`"
@@ -45,11 +52,11 @@ fn default_step(reader: &mut Reader<'_>, table: &Table<'_>, folder: &Path) -> St
         );
         Vec::new()
     });
-    let manifests = files.iter().flat_map(|file| manifest::read(file, reader.problems)).collect();
+    let manifests = files.iter().flat_map(|file| manifest::read(file, reader.problems, variables)).collect();
     Step { name: MANIFESTS_FOLDER.to_owned(), manifests, timeout: TIMEOUT, after: Vec::new() }
 }
 
-fn listed(reader: &mut Reader<'_>, field: &Field<'_>, folder: &Path, cache: &mut Cache) -> Vec<Step> {
+fn listed(reader: &mut Reader<'_>, field: &Field<'_>, folder: &Path, cache: &mut Cache<'_>) -> Vec<Step> {
     let mut names = Names::of("steps");
     let mut steps: Vec<Step> = Vec::new();
     let mut afters: Vec<Vec<Marked<String>>> = Vec::new();
@@ -78,14 +85,24 @@ fn listed(reader: &mut Reader<'_>, field: &Field<'_>, folder: &Path, cache: &mut
 }
 
 /// The manifests of each file that was read. A file in two steps is read once, so that its problems are told once.
-type Cache = BTreeMap<PathBuf, Vec<Manifest>>;
+struct Cache<'a> {
+    read: BTreeMap<PathBuf, Vec<Manifest>>,
+    variables: &'a mut Variables,
+}
+
+impl Cache<'_> {
+    fn manifests(&mut self, file: PathBuf, reader: &mut Reader<'_>) -> Vec<Manifest> {
+        let read = self.read.entry(file);
+        read.or_insert_with_key(|file| manifest::read(file, reader.problems, self.variables)).clone()
+    }
+}
 
 fn step(
     reader: &mut Reader<'_>,
     field: &Field<'_>,
     folder: &Path,
     names: &mut Names,
-    cache: &mut Cache,
+    cache: &mut Cache<'_>,
     previous: Option<String>,
 ) -> Option<(Step, Vec<Marked<String>>)> {
     let mut table = reader.table(field)?;
@@ -94,10 +111,7 @@ fn step(
     if let Some(files) =
         table.required(reader, "apply", "manifests/storage.yaml", |reader, field| apply(reader, field, folder))
     {
-        for file in files {
-            let read = cache.entry(file.clone()).or_insert_with(|| manifest::read(&file, reader.problems));
-            manifests.extend(read.iter().cloned());
-        }
+        manifests.extend(files.into_iter().flat_map(|file| cache.manifests(file, reader)));
     }
     let timeout = table.optional(reader, "timeout", duration).unwrap_or(TIMEOUT);
     let says_after = table.has("after");
@@ -216,12 +230,12 @@ fn circle(steps: &[Step]) -> Vec<&str> {
 }
 
 /// Warns of manifests in the folder `manifests` that no step applies.
-fn warn_unused(reader: &mut Reader<'_>, applied: &Cache, folder: &Path) {
+fn warn_unused(reader: &mut Reader<'_>, applied: &Cache<'_>, folder: &Path) {
     // Where some file is missing or wrong, the unused one may be the one that was meant.
     if reader.problems.any() {
         return;
     }
-    let applied: BTreeSet<PathBuf> = applied.keys().filter_map(|file| file.canonicalize().ok()).collect();
+    let applied: BTreeSet<PathBuf> = applied.read.keys().filter_map(|file| file.canonicalize().ok()).collect();
     for file in files::manifests(folder, MANIFESTS_FOLDER).unwrap_or_default() {
         if file.canonicalize().is_ok_and(|path| !applied.contains(&path)) {
             reader.problems.warn(Problem::of_file(file, "no step applies this manifest", None));

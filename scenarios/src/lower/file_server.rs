@@ -1,5 +1,6 @@
 //! The image of the file server that serves a claim for several nodes: a program of infra's own.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -44,6 +45,7 @@ pub(super) fn image(scenario: &Scenario, cache: &Path) -> Result<Image, LowerErr
         datasets: Vec::new(),
         files: Vec::new(),
         user: Some("0".to_owned()),
+        environment: BTreeMap::new(),
         push: None,
     })
 }

@@ -133,7 +133,8 @@ fn spec(image: &Image, name: String, datasets: &Folders) -> Result<Spec, LowerEr
     for copied in &image.files {
         files.push(FileEntry { from: absolute(&copied.from)?, to: copied.to.clone() });
     }
-    Ok(Spec { name, source, files, user: image.user.clone(), push: image.push.clone() })
+    let (user, environment) = (image.user.clone(), image.environment.clone());
+    Ok(Spec { name, source, files, user, environment, push: image.push.clone() })
 }
 
 /// An image's name as a part of an address and a reference: what stands between its letters and digits becomes `-`.

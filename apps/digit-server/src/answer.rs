@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use mnist_rnn_model::CLASSES;
+use digits::CLASSES;
 use serde::Serialize;
 use serde_json::json;
 

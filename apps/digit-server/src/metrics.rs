@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mnist_rnn_model::Stored;
+use crate::served::Served;
 
 /// Upper bounds of the classes of latency, in seconds.
 const BOUNDS_SECONDS: [f64; 10] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
@@ -59,7 +59,7 @@ impl Metrics {
     }
 
     /// Everything as text.
-    pub fn render(&self, model: Option<&Stored>) -> String {
+    pub fn render(&self, model: Option<&Served>) -> String {
         let counts = self.counts();
         let mut text = String::new();
         family(&mut text, "http_requests_total", "counter", "Requests by route, method and status.");
@@ -86,17 +86,17 @@ impl Metrics {
         line(&mut text, "model_load_failures_total", counts.load_failures);
         family(&mut text, "model_loaded", "gauge", "1 if a model is loaded, else 0.");
         line(&mut text, "model_loaded", u8::from(model.is_some()));
-        if let Some(Stored { version, metrics, .. }) = model {
+        if let Some(Served { version, summary, .. }) = model {
             family(&mut text, "model_info", "gauge", "The loaded model; always 1.");
             line(
                 &mut text,
-                &format!("model_info{{version=\"{version}\",dataset=\"{}\"}}", escape(&metrics.dataset)),
+                &format!("model_info{{version=\"{version}\",dataset=\"{}\"}}", escape(&summary.dataset)),
                 1,
             );
             family(&mut text, "model_test_accuracy_ratio", "gauge", "Part of the test images that it recognised.");
-            line(&mut text, "model_test_accuracy_ratio", metrics.test_accuracy);
+            line(&mut text, "model_test_accuracy_ratio", summary.test_accuracy);
             family(&mut text, "model_train_seconds", "gauge", "Time that its training took.");
-            line(&mut text, "model_train_seconds", metrics.train_seconds);
+            line(&mut text, "model_train_seconds", summary.train_seconds);
         }
         text
     }

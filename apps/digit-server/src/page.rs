@@ -18,9 +18,13 @@ pub struct Page {
 }
 
 impl Page {
-    /// Puts the page together.
-    pub fn new() -> Self {
-        let html = TEMPLATE.replace("/*style*/", STYLE).replace("/*script*/", SCRIPT);
+    /// Puts the page together; the introduction is a sentence below the heading.
+    pub fn new(introduction: &str) -> Self {
+        let introduction = introduction.replace('&', "&amp;").replace('<', "&lt;");
+        let html = TEMPLATE
+            .replace("<!--introduction-->", &introduction)
+            .replace("/*style*/", STYLE)
+            .replace("/*script*/", SCRIPT);
         let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
         let policy = format!(
             "default-src 'none'; style-src {}; script-src {}; img-src data: blob:; connect-src 'self'; \

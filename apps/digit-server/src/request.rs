@@ -5,7 +5,7 @@ use std::fmt;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::header::CONTENT_TYPE;
-use mnist_rnn_model::{PIXELS, SIDE};
+use digits::{PIXELS, SIDE};
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 
 use crate::answer::Refusal;

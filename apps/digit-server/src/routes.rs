@@ -10,7 +10,6 @@ use axum::middleware::{self, Next};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use mnist_rnn_model::Stored;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -19,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::page::Page;
 use crate::picture::{PictureError, prepare};
 use crate::request::{LARGEST_BODY_BYTES, Sent, read};
+use crate::served::Served;
 
 /// Requests to `/predict` that are worked on or wait; more are turned away at once.
 const LONGEST_QUEUE: usize = 64;
@@ -29,7 +29,7 @@ pub struct Server(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    model: RwLock<Option<Arc<Stored>>>,
+    model: RwLock<Option<Arc<Served>>>,
     load_failure: RwLock<Option<String>>,
     draining: AtomicBool,
     metrics: Metrics,
@@ -38,26 +38,25 @@ struct Inner {
     workers: Arc<Semaphore>,
 }
 
-impl Default for Server {
-    fn default() -> Self {
+impl Server {
+    /// A server without a model, whose page says this below its heading.
+    pub fn new(introduction: &str) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Inner {
             model: RwLock::default(),
             load_failure: RwLock::default(),
             draining: AtomicBool::new(false),
             metrics: Metrics::default(),
-            page: Page::new(),
+            page: Page::new(introduction),
             queue: Arc::new(Semaphore::new(LONGEST_QUEUE)),
             workers: Arc::new(Semaphore::new(workers)),
         }))
     }
-}
 
-impl Server {
     /// Predicts with this model from now on.
-    pub fn put_model(&self, stored: Stored) {
+    pub fn put_model(&self, current: Served) {
         *self.0.load_failure.write().unwrap_or_else(PoisonError::into_inner) = None;
-        *self.0.model.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(stored));
+        *self.0.model.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(current));
     }
 
     /// A model is there and could not be loaded, for this reason.
@@ -72,7 +71,7 @@ impl Server {
     }
 
     /// The model, or why there is none.
-    fn model(&self) -> Result<Arc<Stored>, String> {
+    fn model(&self) -> Result<Arc<Served>, String> {
         let model = self.0.model.read().unwrap_or_else(PoisonError::into_inner).clone();
         model.ok_or_else(|| match &*self.0.load_failure.read().unwrap_or_else(PoisonError::into_inner) {
             Some(failure) => format!("failed to {failure}"),
@@ -119,8 +118,8 @@ async fn page(State(server): State<Server>) -> impl IntoResponse {
 }
 
 async fn model(State(server): State<Server>) -> Result<impl IntoResponse, Refusal> {
-    let stored = server.model().map_err(Refusal::unavailable)?;
-    Ok(Json(json!({ "version": stored.version, "metrics": stored.metrics })))
+    let current = server.model().map_err(Refusal::unavailable)?;
+    Ok(Json(json!({ "version": current.version, "metrics": current.metrics })))
 }
 
 async fn ready(State(server): State<Server>) -> Response {
@@ -128,7 +127,7 @@ async fn ready(State(server): State<Server>) -> Response {
         return not_ready("the server is stopping");
     }
     match server.model() {
-        Ok(stored) => Json(json!({ "status": "ready", "model": stored.version })).into_response(),
+        Ok(current) => Json(json!({ "status": "ready", "model": current.version })).into_response(),
         Err(reason) => not_ready(&reason),
     }
 }
@@ -148,18 +147,18 @@ async fn predict(State(server): State<Server>, request: Request) -> Result<Respo
     // Taken before the body is read, so that the memory for bodies is bounded too.
     let _place = Arc::clone(&server.0.queue).try_acquire_owned().map_err(busy)?;
     let sent = read(request).await?;
-    let stored = server.model().map_err(Refusal::unavailable)?;
+    let current = server.model().map_err(Refusal::unavailable)?;
     let stopped = |_| Refusal::unavailable("the server is stopping");
     let worker = Arc::clone(&server.0.workers).acquire_owned().await.map_err(stopped)?;
-    let answer = tokio::task::spawn_blocking(move || answer(&server, &stored, sent, worker)).await;
+    let answer = tokio::task::spawn_blocking(move || answer(&server, &current, sent, worker)).await;
     answer.map_err(|_| Refusal::internal("the prediction failed"))?
 }
 
 /// Computes the answer. Holds a core, and so the place of a worker.
-fn answer(server: &Server, stored: &Stored, sent: Sent, _worker: OwnedSemaphorePermit) -> Result<Response, Refusal> {
+fn answer(server: &Server, current: &Served, sent: Sent, _worker: OwnedSemaphorePermit) -> Result<Response, Refusal> {
     let run = |pictures: &[&[u8]]| {
         let start = Instant::now();
-        let probabilities = stored.classifier.predict(pictures);
+        let probabilities = current.predict(pictures);
         server.0.metrics.count_prediction(pictures.len(), start.elapsed());
         probabilities.into_iter().map(Prediction::new).collect::<Vec<_>>()
     };

@@ -5,9 +5,9 @@
 
 use std::io::Cursor;
 
+use digits::{PIXELS, SIDE};
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageBuffer, ImageDecoder, ImageError, ImageFormat, ImageReader, Luma};
-use mnist_rnn_model::{PIXELS, SIDE};
 
 /// The largest height or width, in pixels. Larger ones are refused before they are unpacked.
 const LARGEST_SIDE: u32 = 4_096;
