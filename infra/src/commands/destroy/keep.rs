@@ -14,9 +14,10 @@ use crate::settings::{Settings, shown};
 ///
 /// # Errors
 ///
-/// Where the cluster is one whose volumes go with it, by its name and with what to do instead.
+/// Where there is data that cannot be kept, by its name and with what to do instead.
 pub async fn data(deployment: &Deployment, inventory: &Inventory, settings: &Settings) -> Result<Vec<Data>, Problem> {
     refuse_local(deployment, inventory)?;
+    refuse_filestore(deployment, inventory)?;
     if google::holds(inventory) { Ok(google::data(settings, inventory).await?) } else { Ok(Vec::new()) }
 }
 
@@ -38,6 +39,16 @@ fn refuse_local(deployment: &Deployment, inventory: &Inventory) -> Result<(), Pr
         .hint("copy what you need with `kubectl cp` first, then destroy without --keep-data"));
     }
     Ok(())
+}
+
+/// An instance of Filestore is in the deployment's network, which cannot be removed around it.
+fn refuse_filestore(deployment: &Deployment, inventory: &Inventory) -> Result<(), Problem> {
+    let mut held = inventory.iter().map(|held| &held.node);
+    let Some(node) = held.find(|node| node.address.kind() == "gcp-filestore") else { return Ok(()) };
+    let (name, of) = (node.address.name(), deployment.name());
+    Err(Problem::usage(format!("keep the data of {of}: the Filestore instance {name} goes with its network")).hint(
+        "copy what you need first, or make a backup with `gcloud filestore backups create`, then destroy without --keep-data",
+    ))
 }
 
 /// The addresses of disks.
