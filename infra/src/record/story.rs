@@ -303,7 +303,7 @@ impl Told {
 
     /// What a person reads where steps of all sorts stand together.
     pub fn label(&self) -> String {
-        let is_wait = !self.lasting && !self.is_check();
+        let is_wait = !self.lasting && !matches!(self.address.kind(), "check" | "variable");
         if is_wait { format!("wait for {}", self.title) } else { self.title.clone() }
     }
 
