@@ -274,5 +274,9 @@ impl Sandbox {
         // What could not be written was never acknowledged.
         let _ = self.api.durable(revision).await;
         self.folder.withdraw();
+        // Whoever starts it again at once must find its store free.
+        let closing = self.api.closing();
+        drop(self);
+        closing.done().await;
     }
 }

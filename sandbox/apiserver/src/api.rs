@@ -1,7 +1,8 @@
 //! The API in process.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use kinds::Resource;
 use serde_json::Value;
@@ -23,6 +24,24 @@ struct Inner {
     webhook: Option<Webhook>,
     volume_drivers: Vec<String>,
     version: Option<String>,
+    /// Goes last, when the store is closed.
+    open: Arc<()>,
+}
+
+/// An API that is being closed.
+#[derive(Debug)]
+pub struct Closing(Weak<()>);
+
+impl Closing {
+    /// Resolves when nobody has it any more and its store is closed, or after five seconds.
+    pub async fn done(self) {
+        for _ in 0..1000 {
+            if self.0.strong_count() == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 }
 
 /// How to open the API.
@@ -71,7 +90,14 @@ impl Api {
         });
         let (webhook, volume_drivers) = (webhook.transpose()?, options.volume_drivers.clone());
         let version = options.version.clone();
-        Ok(Self { inner: Arc::new(Inner { store, credentials, webhook, volume_drivers, version }) })
+        Ok(Self {
+            inner: Arc::new(Inner { store, credentials, webhook, volume_drivers, version, open: Arc::default() }),
+        })
+    }
+
+    /// What tells when it is closed: when this handle and all others are dropped.
+    pub fn closing(&self) -> Closing {
+        Closing(Arc::downgrade(&self.inner.open))
     }
 
     /// The version that it was asked to say.

@@ -26,7 +26,7 @@ mod watch;
 mod write;
 
 pub use admission::{Attempt, Operation};
-pub use api::{Api, OpenError, Options};
+pub use api::{Api, Closing, OpenError, Options};
 pub use authentication::{Token, TokenRequest, service_account_token};
 pub use credentials::{Credentials, CredentialsError, Identity};
 pub use notice::Notice;

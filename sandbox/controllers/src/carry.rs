@@ -6,6 +6,7 @@ use crate::index::Id;
 use crate::meta::{self, remove_finalizer};
 use apiserver::{DeleteOptions, Status};
 use futures::future::join_all;
+use jiff::Timestamp;
 use kinds::Resource;
 use serde_json::Value;
 use std::sync::Arc;
@@ -58,7 +59,12 @@ impl Hub {
 
     /// Tells an event of the object.
     pub fn tell(&self, about: About<'_>, note: Note) {
-        self.recorder.tell(about.component, about.resource, about.object, note, self.now());
+        self.tell_of(about, note, self.now());
+    }
+
+    /// Tells what was decided at a time that is past.
+    pub fn tell_of(&self, about: About<'_>, note: Note, at: Timestamp) {
+        self.recorder.tell(about.component, about.resource, about.object, note, at);
     }
 
     /// One pod first, then twice as many each time, so that a full quota is met by one request and not by hundreds.

@@ -169,13 +169,15 @@ impl Scheduler {
             self.state().waiting.insert(place);
             return chosen.map(|()| None);
         }
+        // The node begins as soon as it sees the pod: what it tells of comes after this.
+        let decided = hub.now();
         let bound = bind(hub, key, &pod, &node).await;
         if let Err(status) = bound {
             self.state().take_back(uid(&pod));
             return if status.is_not_found() { Ok(None) } else { Err(status) };
         }
         let message = format!("Successfully assigned {}/{} to {node}", namespace(&pod), name(&pod));
-        hub.tell(about(&pod), Note::normal("Scheduled", message));
+        hub.tell_of(about(&pod), Note::normal("Scheduled", message), decided);
         Ok(None)
     }
 

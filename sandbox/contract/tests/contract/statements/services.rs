@@ -141,7 +141,14 @@ async fn endpoints_follow_readiness(case: &Case) {
     case.see("not ready", pick(&slices[0]["endpoints"][0], &["conditions", "targetRef", "addresses"]));
     let object = pick(&slices[0]["metadata"], &["generateName", "labels", "ownerReferences"]);
     case.see("slice", json!([object, slices[0]["addressType"], slices[0]["ports"]]));
-    case.kubectl_quietly("exec web -- /tool fetch http://127.0.0.1:8080/heal", "").await;
+    // It has an address before it listens.
+    for _ in 0..100 {
+        let healed = case.kubectl_quietly("exec web -- /tool fetch http://127.0.0.1:8080/heal", "").await;
+        if healed.get("err").is_none() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
     let slices = case.until_list("EndpointSlice", "", ready(true)).await;
     case.see("ready", slices[0]["endpoints"][0]["conditions"].clone());
     case.delete("Pod", "web", json!({"gracePeriodSeconds": 0})).await.object();
