@@ -1,6 +1,7 @@
 //! A made-up node: programs, logs and ports in this process.
 
 use std::io;
+use std::time::Duration;
 
 use apiserver::Status;
 use apiserver::streams::{Duplex, ExecOptions, ExecSession, LogOptions, LogStream, PodStreams};
@@ -8,6 +9,9 @@ use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// Programs take a while to start. kubectl throws away what comes before it listens to its streams.
+const START: Duration = Duration::from_millis(50);
 
 pub struct Node;
 
@@ -35,11 +39,17 @@ impl PodStreams for Node {
         let task = match words.as_slice() {
             ["say", words @ ..] => {
                 let words = format!("{}\n", words.join(" "));
-                tokio::spawn(async move { output.write_all(words.as_bytes()).await.map(|()| 0) })
+                tokio::spawn(async move {
+                    tokio::time::sleep(START).await;
+                    output.write_all(words.as_bytes()).await.map(|()| 0)
+                })
             }
             ["fail", code] => {
                 let code = code.parse().map_err(Status::internal)?;
-                tokio::spawn(async move { errors.write_all(b"it failed\n").await.map(|()| code) })
+                tokio::spawn(async move {
+                    tokio::time::sleep(START).await;
+                    errors.write_all(b"it failed\n").await.map(|()| code)
+                })
             }
             ["cat"] => tokio::spawn(async move { tokio::io::copy(&mut input, &mut output).await.map(|_| 0) }),
             _ => {
